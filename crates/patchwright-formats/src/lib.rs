@@ -6,9 +6,25 @@
 //! |---|---|
 //! | [`source`] | where bytes come from, and the canonical view in which ignored and retained bytes are blank |
 //! | [`region`] | ignored and retained ranges and the rules they keep |
+//! | [`path`] | paths that cannot leave a tree |
+//! | [`container`] | the `.pwp` file: header, blobs, table |
+//! | [`manifest`] | what a patch is for, from which versions, to which |
+//! | [`undo`] | what an undo record adds to a patch |
 
+#![cfg_attr(test, allow(clippy::cast_possible_truncation))]
+
+pub mod container;
+pub mod error;
+pub mod manifest;
+pub mod path;
 pub mod region;
 pub mod source;
+pub mod undo;
+mod wire;
 
+pub use container::{Container, ContainerWriter, Kind, PatchId};
+pub use error::{FormatError, FormatErrorKind};
+pub use manifest::Manifest;
+pub use path::TreePath;
 pub use region::{ByteRange, Regions, RetainRange};
 pub use source::{Blanked, ReadAt, Section};
