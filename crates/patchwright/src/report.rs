@@ -1,0 +1,392 @@
+//! What verbs tell when they are done: the command line prints it as text or as JSON.
+//!
+//! Each report names its schema. A field is added without notice; one is changed or removed only with a new schema
+//! number.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+/// A hash or identity in hexadecimal.
+pub type Hex = String;
+
+/// Writes bytes in hexadecimal.
+pub fn hex(bytes: &[u8]) -> Hex {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What a patch is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Subject {
+    /// One file.
+    File,
+    /// A folder.
+    Tree,
+}
+
+/// What `diff` did.
+#[derive(Clone, Debug, Serialize)]
+pub struct DiffReport {
+    /// `patchwright.diff/1`.
+    pub schema: &'static str,
+    /// The patch that was written.
+    pub patch: PathBuf,
+    /// Its identity.
+    pub id: Hex,
+    /// Its length.
+    pub patch_bytes: u64,
+    /// What it is for.
+    pub subject: Subject,
+    /// Length of the new file, or of all files of the new tree together.
+    pub new_bytes: u64,
+    /// The old versions, in the order given.
+    pub olds: Vec<DiffedOld>,
+    /// What happened to the entries of a tree, seen from the first old version; absent for a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tree: Option<TreeSummary>,
+    /// What the caller should know: ranges dropped, versions merged, size traded for memory.
+    pub warnings: Vec<String>,
+}
+
+/// What `diff` found about one old version.
+#[derive(Clone, Debug, Serialize)]
+pub struct DiffedOld {
+    /// Where it was read from.
+    pub path: PathBuf,
+    /// Its length, or that of all its files together.
+    pub bytes: u64,
+    /// Length of the deltas that only this version needs; 0 where an earlier one made them already.
+    pub delta_bytes: u64,
+    /// How old and new were matched.
+    pub methods: Vec<&'static str>,
+}
+
+/// Counts of what differs between two versions of a tree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TreeSummary {
+    /// Files, folders and links that are new.
+    pub added: usize,
+    /// Files, folders and links that are gone.
+    pub removed: usize,
+    /// Files with other content, and links with another target.
+    pub changed: usize,
+    /// Files that moved, changed on the way or not.
+    pub renamed: usize,
+    /// Files and folders with other permission bits alone.
+    pub mode_changed: usize,
+    /// Everything that stays as it is.
+    pub unchanged: usize,
+}
+
+/// What `apply` did.
+#[derive(Clone, Debug, Serialize)]
+pub struct ApplyReport {
+    /// `patchwright.apply/1`.
+    pub schema: &'static str,
+    /// The patch's identity.
+    pub id: Hex,
+    /// What was patched.
+    pub target: PathBuf,
+    /// Where the result was written, if not in the target's place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<PathBuf>,
+    /// What came of it.
+    pub outcome: ApplyOutcome,
+    /// 1-based number of the old version that was recognised; absent when the target was the new version already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<usize>,
+    /// Bytes written to the new files.
+    pub written_bytes: u64,
+    /// Length of the record that `revert` uses; absent when none was kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undo_bytes: Option<u64>,
+    /// What happened to the entries of a tree.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tree: Option<TreeSummary>,
+    /// An earlier call had died half-way: what became of its work.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovered: Option<Recovered>,
+    /// What the caller should know.
+    pub warnings: Vec<String>,
+}
+
+/// What came of an `apply`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ApplyOutcome {
+    /// The target is now the new version.
+    Applied,
+    /// The target was the new version already; nothing was changed.
+    AlreadyNew,
+    /// It would have been applied; nothing was changed (`--dry-run`).
+    WouldApply,
+}
+
+/// What became of the work of a call that died half-way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Recovered {
+    /// It was completed.
+    Finished,
+    /// It was taken back.
+    Undone,
+}
+
+/// What `revert` did.
+#[derive(Clone, Debug, Serialize)]
+pub struct RevertReport {
+    /// `patchwright.revert/1`.
+    pub schema: &'static str,
+    /// Identity of the patch that was taken back.
+    pub id: Hex,
+    /// What was reverted.
+    pub target: PathBuf,
+    /// What came of it.
+    pub outcome: RevertOutcome,
+    /// Bytes written to the restored files.
+    pub written_bytes: u64,
+    /// An earlier call had died half-way: what became of its work.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovered: Option<Recovered>,
+    /// What the caller should know.
+    pub warnings: Vec<String>,
+}
+
+/// What came of a `revert`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RevertOutcome {
+    /// The target is again what it was before the patch.
+    Reverted,
+    /// It would have been; nothing was changed (`--dry-run`).
+    WouldRevert,
+}
+
+/// What `inspect` found in a patch.
+#[derive(Clone, Debug, Serialize)]
+pub struct InspectReport {
+    /// `patchwright.inspect/1`.
+    pub schema: &'static str,
+    /// The patch.
+    pub patch: PathBuf,
+    /// Its identity.
+    pub id: Hex,
+    /// Its length.
+    pub patch_bytes: u64,
+    /// What it is for.
+    pub subject: Subject,
+    /// The patch that this takes back, if it is an undo record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reverts: Option<Hex>,
+    /// For a single file: the new version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new: Option<InspectedNew>,
+    /// For a single file: the old versions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub olds: Vec<InspectedOld>,
+    /// For a tree: the changes that lead from each old version to the new one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tree: Vec<InspectedTree>,
+    /// The blobs of the container, in file order.
+    pub blobs: Vec<InspectedBlob>,
+}
+
+/// The new version of a file.
+#[derive(Clone, Debug, Serialize)]
+pub struct InspectedNew {
+    /// Length.
+    pub bytes: u64,
+    /// BLAKE3 with the retained ranges blanked.
+    pub blake3: Hex,
+}
+
+/// An old version of a file.
+#[derive(Clone, Debug, Serialize)]
+pub struct InspectedOld {
+    /// Length.
+    pub bytes: u64,
+    /// BLAKE3 with ignored and retained ranges blanked.
+    pub blake3: Hex,
+    /// Ignored ranges.
+    pub ignore: Vec<InspectedRange>,
+    /// Retained ranges.
+    pub retain: Vec<InspectedRetain>,
+    /// Index of the delta's blob.
+    pub blob: usize,
+}
+
+/// A range of a file.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct InspectedRange {
+    /// First byte.
+    pub offset: u64,
+    /// Length.
+    pub length: u64,
+}
+
+/// A range that is carried over.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct InspectedRetain {
+    /// First byte in the old file.
+    pub old_offset: u64,
+    /// Length.
+    pub length: u64,
+    /// First byte in the new file.
+    pub new_offset: u64,
+}
+
+/// The changes that lead from one old version of a tree to the new one.
+#[derive(Clone, Debug, Serialize)]
+pub struct InspectedTree {
+    /// Counts.
+    pub summary: TreeSummary,
+    /// Each entry that differs, sorted by path.
+    pub changes: Vec<InspectedChange>,
+}
+
+/// One entry of a tree that differs.
+#[derive(Clone, Debug, Serialize)]
+pub struct InspectedChange {
+    /// Path in the new version, or in the old one for what is removed.
+    pub path: String,
+    /// What happens to it.
+    pub change: ChangeKind,
+    /// The path it comes from, when it moved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// `file`, `folder` or `link`.
+    pub node: &'static str,
+    /// Length in the old version, of a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub old_bytes: Option<u64>,
+    /// Length in the new version, of a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new_bytes: Option<u64>,
+    /// Index of the delta's blob.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blob: Option<usize>,
+    /// Ignored ranges of the old file.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ignore: Vec<InspectedRange>,
+    /// Retained ranges.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub retain: Vec<InspectedRetain>,
+}
+
+/// What happens to an entry of a tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChangeKind {
+    /// It is new.
+    Added,
+    /// It goes.
+    Removed,
+    /// It has other content.
+    Changed,
+    /// It moved.
+    Renamed,
+    /// Only its permission bits differ.
+    ModeChanged,
+}
+
+/// One blob of the container.
+#[derive(Clone, Debug, Serialize)]
+pub struct InspectedBlob {
+    /// Its kind: four characters.
+    pub kind: String,
+    /// Where it begins.
+    pub offset: u64,
+    /// Its length.
+    pub bytes: u64,
+    /// BLAKE3 of it.
+    pub blake3: Hex,
+    /// Of a delta: where its bytes went.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delta: Option<InspectedDelta>,
+}
+
+/// Where the bytes of a delta went.
+#[derive(Clone, Debug, Serialize)]
+pub struct InspectedDelta {
+    /// Independent pieces.
+    pub segments: u64,
+    /// Stretches of the old file that are used.
+    pub covers: u64,
+    /// The streams, all segments together.
+    pub streams: Vec<InspectedStream>,
+}
+
+/// One kind of stream of a delta.
+#[derive(Clone, Debug, Serialize)]
+pub struct InspectedStream {
+    /// What it holds.
+    pub kind: &'static str,
+    /// How it is compressed; several where segments differ.
+    pub codecs: Vec<&'static str>,
+    /// Length before compression.
+    pub raw_bytes: u64,
+    /// Length in the patch.
+    pub stored_bytes: u64,
+}
+
+/// What `verify` found.
+#[derive(Clone, Debug, Serialize)]
+pub struct VerifyReport {
+    /// `patchwright.verify/1`.
+    pub schema: &'static str,
+    /// The patch.
+    pub patch: PathBuf,
+    /// Its identity.
+    pub id: Hex,
+    /// What was asked about, if anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<PathBuf>,
+    /// The answer.
+    pub answer: VerifyAnswer,
+    /// 1-based number of the old version that the target is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<usize>,
+    /// Why not, one line each.
+    pub objections: Vec<String>,
+}
+
+/// The answer of `verify`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VerifyAnswer {
+    /// The patch is whole; no target was named.
+    Intact,
+    /// It would apply to the target.
+    WouldApply,
+    /// The target is the new version already.
+    AlreadyNew,
+    /// It would not apply.
+    WouldNotApply,
+}
+
+/// What `status` found.
+#[derive(Clone, Debug, Serialize)]
+pub struct StatusReport {
+    /// `patchwright.status/1`.
+    pub schema: &'static str,
+    /// What was asked about.
+    pub target: PathBuf,
+    /// The patches that can be taken back, the latest first.
+    pub applied: Vec<AppliedPatch>,
+    /// A call died half-way; the next `apply` or `revert` finishes or undoes its work.
+    pub unfinished: bool,
+}
+
+/// A patch that can be taken back.
+#[derive(Clone, Debug, Serialize)]
+pub struct AppliedPatch {
+    /// Its identity.
+    pub id: Hex,
+    /// The record that `revert` uses.
+    pub record: PathBuf,
+    /// Length of the record.
+    pub record_bytes: u64,
+    /// Whether the target is still what the patch made of it, so that `revert` would work.
+    pub revertible: bool,
+}
