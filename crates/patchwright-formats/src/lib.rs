@@ -9,12 +9,14 @@
 //! | [`path`] | paths that cannot leave a tree |
 //! | [`container`] | the `.pwp` file: header, blobs, table |
 //! | [`manifest`] | what a patch is for, from which versions, to which |
+//! | [`journal`] | the steps of a change under way |
 //! | [`undo`] | what an undo record adds to a patch |
 
 #![cfg_attr(test, allow(clippy::cast_possible_truncation))]
 
 pub mod container;
 pub mod error;
+pub mod journal;
 pub mod manifest;
 pub mod path;
 pub mod region;

@@ -488,11 +488,20 @@ fn attach_retain_offsets(
         }
         file.regions.retain = retain;
         check_old(reader, file, new.size)?;
-        if matches!(source, Source::Same { .. }) && file.size != new.size {
-            return Err(reader.malformed("an unchanged file has another length"));
+        if matches!(source, Source::Same { .. }) && !stays_as_it_is(file, new) {
+            return Err(reader.malformed("a file that is said to stay as it is differs between the versions"));
         }
     }
     Ok(())
+}
+
+/// Whether the old file, whatever its retained bytes, is the new one.
+fn stays_as_it_is(old: &OldFile, new: &NewFile) -> bool {
+    let in_place = |range: &RetainRange| range.old_offset == range.new_offset;
+    old.size == new.size
+        && old.hash == new.hash
+        && old.regions.ignore.is_empty()
+        && old.regions.retain.iter().all(in_place)
 }
 
 fn source(reader: &mut Reader<'_>, entries: &[OldEntry], blobs: &[Kind]) -> Result<Source, FormatError> {
@@ -629,7 +638,7 @@ mod tests {
             hash: [9; 32],
             retained: retained.iter().map(|(offset, len)| ByteRange::new(*offset, *len)).collect(),
         };
-        let old_file = |regions| OldFile { size: 50, hash: [8; 32], regions };
+        let old_file = |regions| OldFile { size: 50, hash: [9; 32], regions };
         Manifest::Tree(TreePatch {
             new: vec![
                 NewEntry { path: path("bin"), node: Node::Folder { mode: 0o755 } },
