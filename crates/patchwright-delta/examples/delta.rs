@@ -1,0 +1,44 @@
+//! Makes and applies delta bodies from the command line: the engine alone, without container, hashes or regions.
+//!
+//! ```text
+//! delta create OLD NEW OUT [MAX_MEMORY]
+//! delta apply OLD BODY OUT [INVERTED_OUT]
+//! delta describe BODY
+//! ```
+
+use std::error::Error;
+use std::io::Write;
+use std::{env, fs, io};
+
+use patchwright_delta::{CoverLog, CreateOptions, apply, create, describe, invert};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let args: Vec<String> = env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match args.as_slice() {
+        ["create", old, new, out, rest @ ..] => {
+            let (old, new) = (fs::read(old)?, fs::read(new)?);
+            let mut options = CreateOptions::default();
+            if let Some(max) = rest.first() {
+                options.max_memory_bytes = max.parse()?;
+            }
+            let mut out = io::BufWriter::new(fs::File::create(out)?);
+            let stats = create(&old, &new, &options, &|_| (), &mut out)?;
+            out.flush()?;
+            println!("{stats:#?}");
+        }
+        ["apply", old, body, out, rest @ ..] => {
+            let (old, body) = (fs::read(old)?, fs::read(body)?);
+            let new_len = describe(&body)?.header.new_len;
+            let mut log = CoverLog::new();
+            apply(&old, &body, new_len, &mut fs::File::create(out)?, &mut |cover| log.push(cover))?;
+            if let Some(inverted) = rest.first() {
+                let stats = invert(&old, &fs::read(out)?, log, &mut fs::File::create(inverted)?)?;
+                println!("{stats:#?}");
+            }
+        }
+        ["describe", body] => println!("{:#?}", describe(&fs::read(body)?)?),
+        _ => return Err("usage: delta create OLD NEW OUT | apply OLD BODY OUT | describe BODY".into()),
+    }
+    Ok(())
+}
