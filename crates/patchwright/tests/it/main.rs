@@ -2,4 +2,5 @@
 
 #![allow(missing_docs, clippy::cast_possible_truncation, clippy::unwrap_used)]
 
+mod diff_tree;
 mod file;
