@@ -4,10 +4,10 @@
 //! |---|---|
 //! | [`setup`] | Debian packages that a chore needs and the machine lacks |
 //! | [`demo`] | the main job on a real program, narrated |
-//! | [`test`] | everything that must hold before a commit, with one closing line |
+//! | [`mod@test`] | everything that must hold before a commit, with one closing line |
 //! | [`bless`] | golden and generated files rewritten from the code |
 //! | [`corpus`] | pairs of real program files to measure on |
-//! | [`bench`] | size, time and memory against other tools on the corpus |
+//! | [`mod@bench`] | size, time and memory against other tools on the corpus |
 //! | [`fuzz`] | every fuzz target for a short while |
 //! | [`dist`] | a release archive |
 //! | [`args`], [`run`], [`fetch`], [`elf`] | what these share |

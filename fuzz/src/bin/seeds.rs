@@ -28,7 +28,8 @@ fn write(root: &Path, target: &str, name: &str, bytes: &[u8]) -> std::io::Result
 /// Small files that differ in the ways that program files do.
 fn cases() -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
     // Every 16th word is a pointer; a new version moves what it points to.
-    let word = |i: u32, shift: u32| i.wrapping_mul(0x9e37_79b9).wrapping_add(if i.is_multiple_of(16) { shift } else { 0 });
+    let word =
+        |i: u32, shift: u32| i.wrapping_mul(0x9e37_79b9).wrapping_add(if i.is_multiple_of(16) { shift } else { 0 });
     let words = |shift| (0..500).flat_map(|i| word(i, shift).to_le_bytes()).collect();
     let table: Vec<u8> = words(0);
     let text = b"mov eax, [ebp+8]; call 0x1040; ".repeat(40);
