@@ -110,6 +110,7 @@ fn pairs_in(corpus: &Path) -> Result<Vec<String>> {
 }
 
 fn delta(options: &Options) -> Result {
+    let titles = titles(&fs::read_to_string(options.corpus.join("pairs.txt")).unwrap_or_default());
     let mut report = Report::new(&options.tools, &options.date, &options.commit, options.pairs.len())?;
     fs::create_dir_all(&options.scratch).map_err(at(&options.scratch))?;
     if let Some(dir) = options.out.parent() {
@@ -122,11 +123,13 @@ fn delta(options: &Options) -> Result {
             new: dir.join("new"),
             patch: options.scratch.join("patch"),
             out: options.scratch.join("out"),
+            complaint: options.scratch.join("complaint"),
         };
         // Reading both once also makes sure that the first tool finds them in memory like the others.
         let old_len = warm(&files.old)?;
         let new_len = warm(&files.new)?;
-        let mut case = Case { pair: pair.clone(), old_len, new_len, trials: Vec::new() };
+        let title = titles.iter().find(|(id, _)| id == pair).map_or("", |(_, title)| title);
+        let mut case = Case { pair: pair.clone(), title: title.into(), old_len, new_len, trials: Vec::new() };
         for tool in &options.tools {
             let trial = trial(tool, &files);
             eprintln!("{pair} {}: {trial}", tool.name);
@@ -141,6 +144,11 @@ fn delta(options: &Options) -> Result {
         0 => Ok(()),
         failures => Err(format!("{failures} trials failed; {} says which", options.out.display())),
     }
+}
+
+/// Reads what `cargo xtask corpus` tells about the pairs: an id, a tab, a title per line.
+fn titles(list: &str) -> Vec<(String, String)> {
+    list.lines().filter_map(|line| line.split_once('\t')).map(|(id, title)| (id.into(), title.into())).collect()
 }
 
 /// Creates and applies one patch; a failure is a result too.
@@ -225,6 +233,11 @@ mod tests {
         assert!(!same(&a, &file("d", &long[..65_536])).unwrap());
         assert!(same(&a, &dir.join("nope")).is_err());
         fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn titles_are_optional() {
+        assert_eq!(titles("d01\tsshd\n\nnoise\n"), [("d01".to_string(), "sshd".to_string())]);
     }
 
     #[test]

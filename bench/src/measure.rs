@@ -15,6 +15,8 @@ pub(crate) struct Job {
     pub(crate) words: Vec<OsString>,
     /// Where standard output goes; for tools that write their result there.
     pub(crate) stdout: Option<PathBuf>,
+    /// Where complaints go.
+    pub(crate) stderr: PathBuf,
 }
 
 /// What a process took.
@@ -30,18 +32,19 @@ pub(crate) struct Usage {
 /// Runs `job` to its end.
 pub(crate) fn measure(job: &Job) -> Result<Usage> {
     let (program, args) = job.words.split_first().ok_or("no command")?;
-    let name = program.to_string_lossy();
+    let create = |path: &PathBuf| File::create(path).map_err(|error| format!("{}: {error}", path.display()));
     let mut command = Command::new(program);
-    command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(create(&job.stderr)?);
     if let Some(path) = &job.stdout {
-        command.stdout(File::create(path).map_err(|error| format!("{}: {error}", path.display()))?);
+        command.stdout(create(path)?);
     }
     let started = Instant::now();
-    let child = command.spawn().map_err(|error| format!("{name}: {error}"))?;
-    let end = child.wait4().map_err(|error| format!("{name}: {error}"))?;
+    let child = command.spawn().map_err(|error| error.to_string())?;
+    let end = child.wait4().map_err(|error| error.to_string())?;
     let wall = started.elapsed();
     if !end.status.success() {
-        return Err(format!("{name}: {}", end.status));
+        let complaint = std::fs::read_to_string(&job.stderr).unwrap_or_default();
+        return Err(format!("{}: {}", end.status, complaint.trim().lines().last().unwrap_or("no message")));
     }
     Ok(Usage { wall, cpu: end.rusage.utime + end.rusage.stime, peak_bytes: end.rusage.maxrss })
 }
@@ -51,7 +54,10 @@ mod tests {
     use super::*;
 
     fn shell(line: &str) -> Job {
-        Job { words: ["sh", "-c", line].map(OsString::from).into(), stdout: None }
+        // Tests run at the same time, each in a thread.
+        let (process, thread) = (std::process::id(), std::thread::current().id());
+        let stderr = std::env::temp_dir().join(format!("patchwright-bench-{process}-{thread:?}"));
+        Job { words: ["sh", "-c", line].map(OsString::from).into(), stdout: None, stderr }
     }
 
     #[test]
@@ -64,7 +70,7 @@ mod tests {
 
     #[test]
     fn failing_processes_are_told() {
-        assert!(measure(&shell("exit 3")).unwrap_err().contains('3'));
-        assert!(measure(&Job { words: vec!["/nonexistent".into()], stdout: None }).is_err());
+        assert_eq!(measure(&shell("echo one >&2; echo two >&2; exit 3")).unwrap_err(), "exit status: 3: two");
+        assert!(measure(&Job { words: vec!["/nonexistent".into()], ..shell("") }).is_err());
     }
 }

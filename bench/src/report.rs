@@ -19,6 +19,8 @@ pub(crate) enum Trial {
 /// One pair and what every tool did with it, in the order of the report's tools.
 pub(crate) struct Case {
     pub(crate) pair: String,
+    /// What the pair is; may be empty.
+    pub(crate) title: String,
     pub(crate) old_len: u64,
     pub(crate) new_len: u64,
     pub(crate) trials: Vec<Trial>,
@@ -108,6 +110,10 @@ impl<'a> Report<'a> {
         writeln!(f, "| tool | version | create | apply |\n|---|---|---|---|")?;
         for Tool { name, version, create_line, apply_line, .. } in self.tools {
             writeln!(f, "| {name} | {version} | `{create_line}` | `{apply_line}` |")?;
+        }
+        writeln!(f, "\n| pair | what |\n|---|---|")?;
+        for case in &self.cases {
+            writeln!(f, "| {} | {} |", case.pair, case.title)?;
         }
         Ok(())
     }
@@ -288,10 +294,17 @@ mod tests {
             if pair == "d02" {
                 trials[2] = Trial::Failed("exit status: 1".into());
             }
-            report.cases.push(Case { pair: pair.into(), old_len: 5, new_len: 6, trials });
+            report.cases.push(Case {
+                pair: pair.into(),
+                title: format!("title of {pair}"),
+                old_len: 5,
+                new_len: 6,
+                trials,
+            });
         }
         let text = report.to_string();
         let has = |line: &str| assert!(text.contains(line), "{line}\n{text}");
+        has("| d01 | title of d01 |");
         has("| pair | old bytes | new bytes | patchwright | bsdiff | xdelta3 | zstd | qbsdiff | xz |");
         has("| d02 | 5 | 6 | 500 (0.500) | 1000 (1.000) | failed | 1000 (1.000) |");
         has("| total | | | 550 | 1100 | – | 1100 |");

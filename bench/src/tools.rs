@@ -27,6 +27,7 @@ pub(crate) struct Files {
     pub(crate) new: PathBuf,
     pub(crate) patch: PathBuf,
     pub(crate) out: PathBuf,
+    pub(crate) complaint: PathBuf,
 }
 
 /// The tools in the order of the tables; the first is ours, the second the one that ratios are against.
@@ -86,7 +87,7 @@ impl Tool {
     }
 
     fn job(&self, line: &str, files: &Files) -> Result<Job> {
-        let mut job = Job { words: Vec::new(), stdout: None };
+        let mut job = Job { words: Vec::new(), stdout: None, stderr: files.complaint.clone() };
         for word in line.split(' ') {
             match (word, word.strip_prefix('>')) {
                 (_, Some(place)) => job.stdout = Some(PathBuf::from(fill(place, files)?)),
@@ -163,7 +164,8 @@ mod tests {
     #[test]
     fn lines_are_filled() {
         let own = std::env::current_exe().unwrap();
-        let files = Files { old: own.clone(), new: own.clone(), patch: "p".into(), out: "o".into() };
+        let files =
+            Files { old: own.clone(), new: own.clone(), patch: "p".into(), out: "o".into(), complaint: "c".into() };
         let tools = all(Path::new("/bin/pw")).unwrap();
         let job = |name: &str| tools.iter().find(|tool| tool.name == name).unwrap().create(&files).unwrap();
         let old = own.to_str().unwrap();

@@ -27,13 +27,18 @@ fn delta(dir: &Path, pairs: Option<String>, out: Option<String>) -> Result {
     corpus::fetch(dir, &ids)?;
     show(cargo().args(["build", "--release", "--locked", "--package", "patchwright-cli"]))?;
 
-    let out = out.unwrap_or_else(|| format!("bench/results/{}.md", machine()));
+    // The committed table is of the whole corpus; a first look goes elsewhere.
+    let out = match (out, &pairs) {
+        (Some(out), _) => root().join(out),
+        (None, None) => root().join(format!("bench/results/{}.md", machine())),
+        (None, Some(_)) => target_dir().join("bench-delta.md"),
+    };
     let mut bench = cargo();
     bench.args(["run", "--release", "--locked", "--quiet", "--manifest-path", "bench/Cargo.toml", "--", "delta"]);
     bench.arg(dir).arg("--patchwright").arg(target_dir().join("release/patchwright"));
-    bench.args(["--date", &today()?, "--commit", &commit(), "--out"]).arg(root().join(&out));
+    bench.args(["--date", &today()?, "--commit", &commit(), "--out"]).arg(&out);
     show(bench.args(["--pairs", &ids.join(",")]))?;
-    println!("{out}");
+    println!("{}", out.display());
     Ok(())
 }
 

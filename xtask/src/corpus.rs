@@ -92,18 +92,27 @@ pub(crate) fn fetch(dir: &Path, ids: &[String]) -> Result {
     let mut absent = 0;
     for pair in &wanted {
         match pair.fetch(dir, &hashes) {
-            Ok(()) => println!("{}: {} {} -> {} ({})", pair.id, pair.package, pair.old, pair.new, pair.what),
+            Ok(()) => println!("{}: {}", pair.id, pair.title()),
             Err(error) => {
                 absent += 1;
-                println!("left out: {}: {} {} -> {}: {error}", pair.id, pair.package, pair.old, pair.new);
+                println!("left out: {}: {}: {error}", pair.id, pair.title());
             }
         }
     }
+    // What the pairs are, for the report of the benchmark.
+    let list: String = PAIRS.iter().map(|pair| format!("{}\t{}\n", pair.id, pair.title())).collect();
+    fs::create_dir_all(dir)?;
+    fs::write(dir.join("pairs.txt"), list)?;
     println!("{} pairs in {}, {absent} left out", wanted.len() - absent, dir.display());
     if absent == wanted.len() { Err("no pair could be had".into()) } else { Ok(()) }
 }
 
 impl Pair {
+    fn title(&self) -> String {
+        let Pair { package, old, new, what, .. } = self;
+        format!("{package} {old} -> {new} ({what})")
+    }
+
     fn complete(&self, dir: &Path) -> bool {
         ["old", "new"].iter().all(|side| dir.join(self.id).join(side).is_file())
     }
