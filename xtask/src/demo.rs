@@ -363,6 +363,7 @@ impl<'a> Story<'a> {
         fs::write(&stranger, &bytes)?;
         self.type_in(&format!("patchwright verify fix.pwp customer/{name}"), 0)?;
         self.type_in(&format!("cmp -l customer/{name} elsewhere/{name}"), 1)?;
+        self.type_in(&format!("patchwright verify fix.pwp elsewhere/{name}"), 1)?;
         self.type_in(&format!("patchwright apply fix.pwp elsewhere/{name}"), 4)?;
         promise(read(&stranger)? == bytes, "the refused file is untouched")?;
 
