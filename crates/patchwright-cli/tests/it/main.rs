@@ -1,0 +1,6 @@
+//! Runs the real binary: flags, streams and exit codes as people and scripts see them.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod contract;
+mod harness;
