@@ -76,6 +76,37 @@ impl Sandbox {
     }
 }
 
+/// Checks calls that fail: exit code and a part of the message; standard output stays empty, and the error object of
+/// JSON mode says the same.
+pub(crate) fn check_errors(sandbox: &Sandbox, rows: &[(&str, i32, &str)]) {
+    for (line, code, expect) in rows {
+        let ran = sandbox.run(line);
+        assert_eq!(ran.code, *code, "{line}: {ran:?}");
+        assert!(ran.stderr.starts_with("error: "), "{line}: {ran:?}");
+        assert!(ran.stderr.contains(expect), "{line}: {ran:?}");
+        assert_eq!(ran.stdout, "", "{line}");
+        let (exit, object) = sandbox.json(line);
+        assert_eq!(exit, *code, "{line}");
+        assert_eq!(object["schema"], "patchwright.error/1", "{line}");
+        assert_eq!(object["exit_code"], *code, "{line}");
+    }
+}
+
+/// Two versions of a program in the sandbox, `old` and `new`, and the new one's content. The bytes 0x100+16 are a stamp
+/// that stays and moves to 0x180; 0x40+8 may hold anything.
+pub(crate) fn versions(sandbox: &Sandbox) -> Vec<u8> {
+    let old = noise(1, 20_000);
+    let mut new = old.clone();
+    new.splice(0x80..0x80, noise(2, 0x80));
+    new.splice(9000..9000, *b"the fix");
+    sandbox.write("old", old);
+    sandbox.write("new", &new);
+    new
+}
+
+/// The flags that go with [`versions`].
+pub(crate) const RANGES: &str = "--ignore 0x40+8 --retain 0x100+16=0x180";
+
 impl Ran {
     pub(crate) fn of(command: &mut Command) -> Self {
         let output = command.output().unwrap();

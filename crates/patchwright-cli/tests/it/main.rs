@@ -2,5 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod apply;
 mod contract;
+mod diff;
 mod harness;
+mod inspect;
+mod revert;
+mod status;
+mod verify;
