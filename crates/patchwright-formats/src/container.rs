@@ -135,6 +135,17 @@ impl Container {
         Section::new(file, entry.range).map_err(|error| FormatError::io("blob", entry.range.offset, error))
     }
 
+    /// Reads the whole blob at `index`, which must not be longer than `limit`.
+    pub fn read_blob(&self, file: &dyn ReadAt, index: usize, limit: u64) -> Result<Vec<u8>, FormatError> {
+        let ByteRange { offset, len } = self.entry(index)?.range;
+        let too_large =
+            || FormatError::new("blob", offset, FormatErrorKind::TooLarge { what: "length", found: len, limit });
+        let size = usize::try_from(len).ok().filter(|_| len <= limit).ok_or_else(too_large)?;
+        let mut bytes = vec![0; size];
+        file.read_exact_at(&mut bytes, offset).map_err(|error| FormatError::io("blob", offset, error))?;
+        Ok(bytes)
+    }
+
     /// Reads the blob at `index` and compares it with its recorded hash.
     pub fn verify(&self, file: &dyn ReadAt, index: usize) -> Result<(), FormatError> {
         let entry = self.entry(index)?;

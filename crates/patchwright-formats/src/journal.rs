@@ -197,9 +197,7 @@ fn step(reader: &mut Reader<'_>) -> Result<Step, FormatError> {
     let path = raw_path(reader)?;
     Ok(match kind {
         TAKE => Step::Take { path, stash: reader.varint()?, before: print(reader)? },
-        REMOVE_FOLDER => {
-            Step::RemoveFolder { path, mode: mode(reader)?, owner: (reader.u32()?, reader.u32()?) }
-        }
+        REMOVE_FOLDER => Step::RemoveFolder { path, mode: mode(reader)?, owner: (reader.u32()?, reader.u32()?) },
         MAKE_FOLDER => Step::MakeFolder { path, mode: mode(reader)? },
         PUT => Step::Put { path, stash: reader.varint()?, before: print(reader)?, after: print(reader)? },
         SET_MODE => Step::SetMode { path, before: mode(reader)?, after: mode(reader)? },

@@ -96,6 +96,13 @@ impl Error {
         self
     }
 
+    /// Shows a path below `root` as the caller knows it.
+    #[must_use]
+    pub(crate) fn under(mut self, root: &Path) -> Self {
+        self.path = self.path.map(|path| root.join(path));
+        self
+    }
+
     /// Says what to do.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -12,12 +12,33 @@
 //! This is the crate that knows paths, files, locks and journals. What a patch looks like is `patchwright-formats`;
 //! how bytes become other bytes is `patchwright-delta`.
 
+mod apply;
+mod atomic;
+mod diff;
+mod disk;
 mod error;
+mod inspect;
+mod make;
 mod options;
+mod patch_file;
 mod progress;
 pub mod range_list;
+mod recognise;
+mod records;
+mod regions_file;
 pub mod report;
+mod revert;
+mod status;
+mod transaction;
+mod tree_changes;
+mod verify;
 
+pub use apply::apply;
+pub use diff::diff;
 pub use error::{Error, ErrorKind, Result};
+pub use inspect::inspect;
 pub use options::{ApplyOptions, DiffOptions, HardLinks, RevertOptions, UndoPolicy};
 pub use progress::{Progress, Quiet};
+pub use revert::revert;
+pub use status::status;
+pub use verify::verify;

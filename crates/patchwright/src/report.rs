@@ -159,7 +159,9 @@ pub struct RevertReport {
 pub enum RevertOutcome {
     /// The target is again what it was before the patch.
     Reverted,
-    /// It would have been; nothing was changed (`--dry-run`).
+    /// The target is an old version and no record says that the patch was applied; nothing was changed.
+    AlreadyOld,
+    /// It would have been reverted; nothing was changed (`--dry-run`).
     WouldRevert,
 }
 

@@ -101,9 +101,8 @@ impl<'d> Transaction<'d> {
 
     /// Makes the steps durable, then forgets them.
     fn conclude(&self, journal: &Journal) -> Result<()> {
-        self.make_durable(journal).map_err(|error| {
-            unfinished(Error::io("make the change durable", journal_path(), &error))
-        })
+        self.make_durable(journal)
+            .map_err(|error| unfinished(Error::io("make the change durable", journal_path(), &error)))
     }
 
     fn make_durable(&self, journal: &Journal) -> io::Result<()> {
@@ -323,7 +322,12 @@ fn put(disk: &dyn Disk, path: &Path, stash: u64, before: &Print) -> io::Result<(
     // Without exchange, a second name keeps the old file; without second names, it can no longer be taken back once
     // replaced, but the replacement itself still happens at one instant.
     match disk.add_name(path, &set_aside(stash)) {
-        Err(error) if !matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied) => {
+        Err(error)
+            if !matches!(
+                error.kind(),
+                io::ErrorKind::AlreadyExists | io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied
+            ) =>
+        {
             return Err(error);
         }
         _ => {}

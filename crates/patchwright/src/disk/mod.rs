@@ -13,7 +13,7 @@ use std::path::Path;
 use patchwright_formats::ReadAt;
 use patchwright_formats::undo::Attributes;
 
-pub(crate) use os::OsDisk;
+pub(crate) use os::{FileSource, OsDisk};
 
 /// A folder and everything below it. Paths are relative and consist of plain names; the folder itself is `""`.
 pub(crate) trait Disk: Sync {

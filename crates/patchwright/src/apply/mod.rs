@@ -1,0 +1,120 @@
+//! `patchwright apply`: from the old version to the new one, entirely or not at all.
+
+pub(crate) mod file;
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use patchwright_formats::Manifest;
+use patchwright_formats::journal::RawPath;
+
+use crate::disk::{Disk, OsDisk};
+use crate::error::{Error, ErrorKind, Result};
+use crate::options::{ApplyOptions, HardLinks};
+use crate::patch_file::Patch;
+use crate::progress::Progress;
+use crate::report::ApplyReport;
+
+/// Applies the patch at `patch` to the file or folder at `target`.
+///
+/// A target that is the new version already is a success and stays as it is. One that is no version the patch knows
+/// is left alone: [`ErrorKind::WrongInput`]. Memory stays below [`patchwright_delta::format::APPLY_MEMORY`] plus the
+/// manifest, whatever the sizes; the disk needs room for the new file beside the old one.
+pub fn apply(patch: &Path, target: &Path, options: &ApplyOptions, progress: &dyn Progress) -> Result<ApplyReport> {
+    let patch = Patch::open_forward(patch)?;
+    match &patch.manifest {
+        Manifest::File(manifest) => {
+            let place = Place::of_file(target)?;
+            let report = match &options.output {
+                None => file::apply(&place.disk, &place.name, &patch, manifest, options, progress),
+                Some(output) => file::apply_to(&place, &patch, manifest, output, options, progress),
+            };
+            report
+                .map(|report| ApplyReport { target: target.to_owned(), ..report })
+                .map_err(|error| error.under(&place.root))
+        }
+        Manifest::Tree(_) => Err(Error::bug("trees come later")),
+    }
+}
+
+/// A file, seen from the folder it stands in.
+pub(crate) struct Place {
+    pub(crate) root: PathBuf,
+    pub(crate) disk: OsDisk,
+    pub(crate) name: PathBuf,
+}
+
+impl Place {
+    /// Finds the file that `target` leads to. A symbolic link is followed: the link stays and its file is patched.
+    pub(crate) fn of_file(target: &Path) -> Result<Self> {
+        let real = target.canonicalize().map_err(|error| Error::io("find the target", target, &error))?;
+        if real.is_dir() {
+            return Err(Error::new(ErrorKind::WrongInput, "the patch is for a file, and this is a folder").at(target));
+        }
+        let (Some(root), Some(name)) = (real.parent(), real.file_name()) else {
+            return Err(Error::new(ErrorKind::WrongInput, "this is not a file").at(target));
+        };
+        let disk = OsDisk::open(root).map_err(|error| Error::io("open the folder", root, &error))?;
+        Ok(Self { root: root.to_owned(), disk, name: name.into() })
+    }
+}
+
+/// Makes sure that the file at `path` can be replaced, and lists every reason why not at once.
+pub(crate) fn check_replaceable(disk: &dyn Disk, paths: &[&Path], hard_links: HardLinks) -> Result<()> {
+    let mut objections = Vec::new();
+    let mut kind = ErrorKind::Io;
+    let mut hints = Vec::new();
+    let mut object = |line: String, hint: &'static str| {
+        objections.push(line);
+        if !hints.contains(&hint) {
+            hints.push(hint);
+        }
+    };
+    for path in paths {
+        let failed = |error: io::Error| Error::io("look at", path, &error);
+        let Some(stat) = disk.stat(path).map_err(failed)? else { continue };
+        if stat.names > 1 && hard_links == HardLinks::Refuse {
+            let others = stat.names - 1;
+            kind = ErrorKind::Refused;
+            object(
+                format!(
+                    "{}: the file has {others} other names (hard links), which would stay at the old version",
+                    path.display()
+                ),
+                "--break-hard-links replaces this name alone",
+            );
+        }
+        if disk.is_immutable(path).map_err(failed)? {
+            object(
+                format!("{}: the file is marked immutable or append-only", path.display()),
+                "`chattr -ia` takes the mark away",
+            );
+        }
+    }
+    match objections.as_slice() {
+        [] => Ok(()),
+        [one] => Err(Error::new(kind, one.clone()).hint(hints.join("; "))),
+        several => Err(Error::new(kind, format!("{} files cannot be replaced", several.len()))
+            .details(several)
+            .hint(hints.join("; "))),
+    }
+}
+
+/// Makes sure that `needed` bytes can be written beside the target.
+pub(crate) fn check_space(disk: &dyn Disk, needed: u64) -> Result<()> {
+    let free = disk.free_bytes().map_err(|error| Error::io("ask for free space", "", &error))?;
+    if needed > free {
+        return Err(Error::new(ErrorKind::Io, format!("{needed} bytes are needed beside the target, {free} are free"))
+            .at("")
+            .hint("nothing was changed; free some space and run the same command again"));
+    }
+    Ok(())
+}
+
+/// A path as the journal writes it.
+pub(crate) fn raw_path(path: &Path) -> RawPath {
+    let path: &OsStr = path.as_os_str();
+    path.as_bytes().to_vec()
+}

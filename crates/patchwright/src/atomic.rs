@@ -1,0 +1,33 @@
+//! Output files that appear only when they are whole.
+
+use std::fs;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use tempfile::NamedTempFile;
+
+use crate::error::{Error, Result};
+
+/// Writes a file beside `path` and lets it take its place when it is whole.
+pub(crate) fn write_atomically(
+    path: &Path,
+    permissions: Option<fs::Permissions>,
+    write: impl FnOnce(&mut BufWriter<&fs::File>) -> Result<()>,
+) -> Result<()> {
+    let failed = |doing: &'static str| move |error: io::Error| Error::io(doing, path, &error);
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let draft = NamedTempFile::new_in(folder).map_err(failed("write"))?;
+    let mut out = BufWriter::new(draft.as_file());
+    write(&mut out).map_err(|error| error.at(path))?;
+    out.flush().map_err(failed("write"))?;
+    drop(out);
+    if let Some(permissions) = permissions {
+        draft.as_file().set_permissions(permissions).map_err(failed("set the permissions"))?;
+    }
+    draft.as_file().sync_all().map_err(failed("write"))?;
+    draft.persist(path).map_err(|error| Error::io("write", path, &error.error))?;
+    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed("write"))
+}

@@ -1,0 +1,100 @@
+//! `patchwright inspect`: what is in a patch.
+
+use std::path::Path;
+
+use patchwright_delta::BodyInfo;
+use patchwright_formats::{ByteRange, Kind, Manifest, RetainRange};
+
+use crate::error::Result;
+use crate::make::apply_error;
+use crate::patch_file::Patch;
+use crate::report::{
+    InspectReport, InspectedBlob, InspectedDelta, InspectedNew, InspectedOld, InspectedRange, InspectedRetain,
+    InspectedStream, Subject, hex,
+};
+
+/// Lists versions, ranges, sizes, and where the bytes of the patch went. Deltas are described by their headers; use
+/// [`verify`](crate::verify()) to check every byte.
+pub fn inspect(patch: &Path) -> Result<InspectReport> {
+    let patch = Patch::open(patch)?;
+    let mut report = InspectReport {
+        schema: "patchwright.inspect/1",
+        patch: patch.path().to_owned(),
+        id: hex(&patch.id().0),
+        patch_bytes: patch.len_bytes(),
+        subject: Subject::File,
+        reverts: patch.undo.as_ref().map(|undo| hex(&undo.reverts.0)),
+        new: None,
+        olds: Vec::new(),
+        tree: Vec::new(),
+        blobs: blobs(&patch)?,
+    };
+    match &patch.manifest {
+        Manifest::File(manifest) => {
+            report.new = Some(InspectedNew { bytes: manifest.new.size, blake3: hex(&manifest.new.hash) });
+            let old = |old: &patchwright_formats::manifest::OldVersion| InspectedOld {
+                bytes: old.file.size,
+                blake3: hex(&old.file.hash),
+                ignore: ignored(&old.file.regions.ignore),
+                retain: retained(&old.file.regions.retain),
+                blob: old.body,
+            };
+            report.olds = manifest.olds.iter().map(old).collect();
+        }
+        Manifest::Tree(_) => report.subject = Subject::Tree,
+    }
+    Ok(report)
+}
+
+pub(crate) fn ignored(ranges: &[ByteRange]) -> Vec<InspectedRange> {
+    ranges.iter().map(|range| InspectedRange { offset: range.offset, length: range.len }).collect()
+}
+
+pub(crate) fn retained(ranges: &[RetainRange]) -> Vec<InspectedRetain> {
+    let view = |range: &RetainRange| InspectedRetain {
+        old_offset: range.old_offset,
+        length: range.len,
+        new_offset: range.new_offset,
+    };
+    ranges.iter().map(view).collect()
+}
+
+fn blobs(patch: &Patch) -> Result<Vec<InspectedBlob>> {
+    let blob = |(index, entry): (usize, &patchwright_formats::container::Entry)| {
+        let delta = match entry.kind {
+            Kind::COLD => Some(describe(patch, index)?),
+            _ => None,
+        };
+        Ok(InspectedBlob {
+            kind: entry.kind.to_string(),
+            offset: entry.range.offset,
+            bytes: entry.range.len,
+            blake3: hex(&entry.hash),
+            delta,
+        })
+    };
+    patch.container.entries().iter().enumerate().map(blob).collect()
+}
+
+fn describe(patch: &Patch, index: usize) -> Result<InspectedDelta> {
+    let info = patchwright_delta::describe(&patch.body_unchecked(index)?)
+        .map_err(|error| apply_error(&error).at(patch.path()))?;
+    Ok(InspectedDelta { segments: info.segment_count, covers: info.cover_count, streams: streams(&info) })
+}
+
+/// The streams summed up by kind.
+fn streams(info: &BodyInfo) -> Vec<InspectedStream> {
+    let mut summed: Vec<InspectedStream> = Vec::new();
+    for stream in &info.streams {
+        let (kind, codec) = (stream.kind.name(), stream.codec.name());
+        if summed.last().is_none_or(|last| last.kind != kind) {
+            summed.push(InspectedStream { kind, codecs: Vec::new(), raw_bytes: 0, stored_bytes: 0 });
+        }
+        if let Some(last) = summed.last_mut() {
+            last.codecs.push(codec);
+            last.raw_bytes += stream.raw_len;
+            last.stored_bytes += stream.stored_len;
+        }
+    }
+    summed
+}

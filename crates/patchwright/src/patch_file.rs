@@ -1,0 +1,98 @@
+//! An opened patch: header, table and manifest read and checked; bodies checked when they are asked for.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use patchwright_formats::undo::Undo;
+use patchwright_formats::{Container, FormatError, Kind, Manifest, PatchId, ReadAt, Section};
+
+use crate::disk::FileSource;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Longest undo blob that is read: about what a million entries with ACLs need.
+const MAX_UNDO_LEN: u64 = 256 << 20;
+/// A compressed manifest is not longer than one that is not.
+const MAX_MANIFEST_BLOB_LEN: u64 = patchwright_formats::manifest::MAX_MANIFEST_LEN + 16;
+
+/// A patch, or an undo record, which is a patch with an [`Undo`].
+pub(crate) struct Patch {
+    path: PathBuf,
+    file: Box<dyn ReadAt>,
+    pub(crate) container: Container,
+    pub(crate) manifest: Manifest,
+    pub(crate) undo: Option<Undo>,
+}
+
+impl Patch {
+    /// Opens the patch at `path`.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let open = || -> io::Result<FileSource> { FileSource::new(File::open(path)?) };
+        let file = open().map_err(|error| Error::io("open the patch", path, &error))?;
+        Self::read(Box::new(file), path)
+    }
+
+    /// Reads a patch that stands in `file`; `path` is its name in messages.
+    pub(crate) fn read(file: Box<dyn ReadAt>, path: &Path) -> Result<Self> {
+        let fault = |error: FormatError| Error::format(&error, path);
+        let container = Container::read(&*file).map_err(fault)?;
+        let manifest = read_blob(&container, &*file, Kind::MANIFEST, MAX_MANIFEST_BLOB_LEN)
+            .map_err(fault)?
+            .ok_or_else(|| Error::new(ErrorKind::Malformed, "the container holds no manifest").at(path))?;
+        let kinds: Vec<Kind> = container.entries().iter().map(|entry| entry.kind).collect();
+        let manifest = Manifest::decode(&manifest, &kinds).map_err(fault)?;
+        let undo = read_blob(&container, &*file, Kind::UNDO, MAX_UNDO_LEN).map_err(fault)?;
+        let undo = undo.map(|blob| Undo::decode(&blob)).transpose().map_err(fault)?;
+        Ok(Self { path: path.to_owned(), file, container, manifest, undo })
+    }
+
+    /// Opens the patch at `path`, which must not be an undo record.
+    pub(crate) fn open_forward(path: &Path) -> Result<Self> {
+        let patch = Self::open(path)?;
+        if patch.undo.is_some() {
+            return Err(Error::new(ErrorKind::Usage, "this is an undo record, not a patch")
+                .at(path)
+                .hint("call `patchwright revert` with the patch that it takes back"));
+        }
+        Ok(patch)
+    }
+
+    pub(crate) fn id(&self) -> PatchId {
+        self.container.id()
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn len_bytes(&self) -> u64 {
+        self.file.len_bytes()
+    }
+
+    /// A delta body, unchecked.
+    pub(crate) fn body_unchecked(&self, index: usize) -> Result<Section<&dyn ReadAt>> {
+        self.container.blob(&*self.file, index).map_err(|error| Error::format(&error, &self.path))
+    }
+
+    /// A delta body whose hash is right.
+    pub(crate) fn body(&self, index: usize) -> Result<Section<&dyn ReadAt>> {
+        self.verify(index)?;
+        self.body_unchecked(index)
+    }
+
+    /// Compares one blob with its hash.
+    pub(crate) fn verify(&self, index: usize) -> Result<()> {
+        self.container.verify(&*self.file, index).map_err(|error| Error::format(&error, &self.path))
+    }
+
+    /// Compares all blobs with their hashes.
+    pub(crate) fn verify_all(&self) -> Result<()> {
+        (0..self.container.entries().len()).try_for_each(|index| self.verify(index))
+    }
+}
+
+fn read_blob(container: &Container, file: &dyn ReadAt, kind: Kind, limit: u64) -> Result<Option<Vec<u8>>, FormatError> {
+    let Some(index) = container.find_one(kind)? else { return Ok(None) };
+    container.verify(file, index)?;
+    container.read_blob(file, index, limit).map(Some)
+}

@@ -1,0 +1,180 @@
+//! `patchwright revert`: the very bytes from before the patch.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use patchwright_formats::Manifest;
+use patchwright_formats::journal::{Journal, Print, Step};
+use patchwright_formats::manifest::FilePatch;
+use patchwright_formats::undo::Attributes;
+
+use crate::apply::file::{dress, recognise_at, refuse_unfinished};
+use crate::apply::{Place, check_replaceable, check_space, raw_path};
+use crate::disk::Disk;
+use crate::error::{Error, ErrorKind, Result};
+use crate::make::make_new;
+use crate::options::RevertOptions;
+use crate::patch_file::Patch;
+use crate::progress::Progress;
+use crate::recognise::Version;
+use crate::records::{Shelf, reverts};
+use crate::report::{RevertOutcome, RevertReport, hex};
+use crate::transaction::{Transaction, is_unfinished, print_of};
+
+const STAGED_FILE: u64 = 0;
+const TAKEN_RECORD: u64 = 1;
+
+/// Takes the patch at `patch` back from the file or folder at `target`.
+///
+/// What it needs was kept by [`apply`](crate::apply()). The last patch applied is taken back first.
+pub fn revert(patch: &Path, target: &Path, options: &RevertOptions, progress: &dyn Progress) -> Result<RevertReport> {
+    let patch = Patch::open_forward(patch)?;
+    match &patch.manifest {
+        Manifest::File(manifest) => {
+            let place = Place::of_file(target)?;
+            revert_file(&place.disk, &place.name, &patch, manifest, options, progress)
+                .map(|report| RevertReport { target: target.to_owned(), ..report })
+                .map_err(|error| error.under(&place.root))
+        }
+        Manifest::Tree(_) => Err(Error::bug("trees come later")),
+    }
+}
+
+pub(crate) fn revert_file(
+    disk: &dyn Disk,
+    name: &Path,
+    patch: &Patch,
+    manifest: &FilePatch,
+    options: &RevertOptions,
+    progress: &dyn Progress,
+) -> Result<RevertReport> {
+    if options.dry_run {
+        refuse_unfinished(disk)?;
+        return restore_file(None, disk, name, patch, manifest, options, progress);
+    }
+    if !is_unfinished(disk)? && is_old(disk, name, manifest, progress)? && find(disk, name, patch)?.is_none() {
+        return Ok(report(patch, RevertOutcome::AlreadyOld));
+    }
+    let (transaction, recovered) = Transaction::begin(disk)?;
+    let result = restore_file(Some(&transaction), disk, name, patch, manifest, options, progress);
+    Shelf::File(name).prune(disk);
+    transaction.finish();
+    result.map(|report| RevertReport { recovered, ..report })
+}
+
+/// Without a transaction, everything is done but the change.
+fn restore_file(
+    transaction: Option<&Transaction<'_>>,
+    disk: &dyn Disk,
+    name: &Path,
+    patch: &Patch,
+    manifest: &FilePatch,
+    options: &RevertOptions,
+    progress: &dyn Progress,
+) -> Result<RevertReport> {
+    let Some((record_path, record)) = find(disk, name, patch)? else {
+        if is_old(disk, name, manifest, progress)? {
+            return Ok(report(patch, RevertOutcome::AlreadyOld));
+        }
+        return Err(no_record(disk, Shelf::File(name), patch)?.at(name));
+    };
+    let Manifest::File(way_back) = &record.manifest else {
+        return Err(Error::new(ErrorKind::Malformed, "the undo record of a file is one for a folder").at(record_path));
+    };
+    let target = recognise_at(disk, name, way_back, progress).map_err(|error| not_as_left(disk, name, patch, error))?;
+    let (Version::Old(_), [old]) = (target.version, way_back.olds.as_slice()) else {
+        return Ok(report(patch, RevertOutcome::AlreadyOld));
+    };
+    check_replaceable(disk, &[name], options.hard_links)?;
+    check_space(disk, way_back.new.size)?;
+    let body = record.body(old.body)?;
+    let done = RevertReport { written_bytes: way_back.new.size, ..report(patch, RevertOutcome::Reverted) };
+    let Some(transaction) = transaction else {
+        make_new(&*target.file, &old.file.regions, &body, &way_back.new, &mut io::sink(), progress)?;
+        return Ok(RevertReport { outcome: RevertOutcome::WouldRevert, ..done });
+    };
+    let staged = transaction.staged(STAGED_FILE);
+    let made = {
+        let mut out = disk.create(&staged).map_err(|error| Error::io("write", &staged, &error))?;
+        make_new(&*target.file, &old.file.regions, &body, &way_back.new, &mut out, progress)
+            .map_err(|error| error.at(&record_path))?
+    };
+    let attributes = disk.attributes(name).map_err(|error| Error::io("read the attributes", name, &error))?;
+    let modified = record.undo.as_ref().and_then(|undo| undo.attributes.first()).and_then(|old| old.modified);
+    dress(disk, &staged, Attributes { modified, ..attributes })?;
+    target.check_unchanged(disk, name)?;
+    let replace = Step::Put {
+        path: raw_path(name),
+        stash: STAGED_FILE,
+        before: Print::File { size: target.stat.len, hash: target.raw_hash()? },
+        after: Print::File { size: way_back.new.size, hash: made.raw_hash },
+    };
+    transaction.commit(&Journal { steps: vec![replace, take_record(disk, &record_path, TAKEN_RECORD)?] })?;
+    Ok(done)
+}
+
+/// The step that removes an undo record together with what it stands for.
+pub(crate) fn take_record(disk: &dyn Disk, path: &Path, stash: u64) -> Result<Step> {
+    let before = print_of(disk, path).map_err(|error| Error::io("read the undo record", path, &error))?;
+    Ok(Step::Take { path: raw_path(path), stash, before })
+}
+
+/// The latest record that takes this patch back.
+fn find(disk: &dyn Disk, name: &Path, patch: &Patch) -> Result<Option<(PathBuf, Patch)>> {
+    let records = Shelf::File(name).open_all(disk)?;
+    Ok(records.into_iter().find(|(_, record)| reverts(record) == Some(patch.id())))
+}
+
+fn is_old(disk: &dyn Disk, name: &Path, manifest: &FilePatch, progress: &dyn Progress) -> Result<bool> {
+    match recognise_at(disk, name, manifest, progress) {
+        Ok(target) => Ok(target.version != Version::New),
+        Err(error) if error.kind == ErrorKind::WrongInput => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Why there is nothing to take back, and what could be instead.
+pub(crate) fn no_record(disk: &dyn Disk, shelf: Shelf<'_>, patch: &Patch) -> Result<Error> {
+    let applied = shelf.open_all(disk)?;
+    let lines = applied.iter().filter_map(|(path, record)| {
+        reverts(record).map(|id| format!("it can take back patch {id} ({})", path.display()))
+    });
+    Ok(Error::new(
+        ErrorKind::WrongInput,
+        format!("no record of patch {} is kept here; nothing was changed", patch.id()),
+    )
+    .details(lines)
+    .hint("was the patch applied here, with this name, and without --no-undo?"))
+}
+
+fn not_as_left(disk: &dyn Disk, name: &Path, patch: &Patch, mut error: Error) -> Error {
+    if error.kind != ErrorKind::WrongInput {
+        return error;
+    }
+    error.message = "the file is no longer what the patch made of it; nothing was changed".to_owned();
+    let later = Shelf::File(name).open_all(disk).unwrap_or_default();
+    let later: Vec<String> = later
+        .iter()
+        .filter_map(|(_, record)| reverts(record))
+        .take_while(|id| *id != patch.id())
+        .map(|id| format!("patch {id} was applied after it"))
+        .collect();
+    error.hint = Some(if later.is_empty() {
+        "it was changed by something else since".to_owned()
+    } else {
+        "take back the later patches first".to_owned()
+    });
+    error.details(later)
+}
+
+pub(crate) fn report(patch: &Patch, outcome: RevertOutcome) -> RevertReport {
+    RevertReport {
+        schema: "patchwright.revert/1",
+        id: hex(&patch.id().0),
+        target: PathBuf::new(),
+        outcome,
+        written_bytes: 0,
+        recovered: None,
+        warnings: Vec::new(),
+    }
+}

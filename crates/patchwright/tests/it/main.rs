@@ -1,0 +1,5 @@
+//! The verbs on real files, through the public interface alone.
+
+#![allow(missing_docs, clippy::cast_possible_truncation, clippy::unwrap_used)]
+
+mod file;
