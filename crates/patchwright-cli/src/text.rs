@@ -100,7 +100,7 @@ pub(crate) enum Align {
     Right,
 }
 
-/// Rows of cells in columns, each as wide as it must be. Cells are escaped by whoever makes them. What may be wide, such
+/// Rows of cells in columns, each as wide as it must be. A column without a title belongs to the one before it. Cells are escaped by whoever makes them. What may be wide, such
 /// as a path, goes last.
 pub(crate) struct Table<const N: usize> {
     head: [(&'static str, Align); N],
@@ -126,10 +126,11 @@ impl<const N: usize> Table<N> {
         let mut text = String::new();
         for cells in lines {
             let mut line = String::new();
-            for ((cell, width), (_, align)) in cells.iter().zip(widths).zip(self.head) {
+            for ((cell, width), (title, align)) in cells.iter().zip(widths).zip(self.head) {
+                line.push_str(if title.is_empty() { " " } else { "  " });
                 let _ = match align {
-                    Align::Left => write!(line, "  {cell:width$}"),
-                    Align::Right => write!(line, "  {cell:>width$}"),
+                    Align::Left => write!(line, "{cell:width$}"),
+                    Align::Right => write!(line, "{cell:>width$}"),
                 };
             }
             text.push_str(line.trim_end());

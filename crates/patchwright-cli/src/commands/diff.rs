@@ -225,9 +225,9 @@ new      1,265,432 bytes (1.2 MiB)
 entries  2 changed, 1 unchanged
 
 Old versions
-  #             size               own deltas              matched by  path
-  1  1,200,000 bytes  (1.1 MiB)  12,000 bytes  (11.7 KiB)  bytes       one
-  2          7 bytes                  0 bytes              -           t\\u{7}wo
+  #             size              own deltas             matched by  path
+  1  1,200,000 bytes (1.1 MiB)  12,000 bytes (11.7 KiB)  bytes       one
+  2          7 bytes                 0 bytes             -           t\\u{7}wo
 "
         );
     }

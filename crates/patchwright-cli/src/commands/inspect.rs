@@ -258,16 +258,16 @@ Old version 1
   ranges  1 ignored range, 1 retained range
   range   old offset  new offset       length
   ignore        0x10           -      4 bytes
-  retain        0x40     0x12340  2,048 bytes  (2.0 KiB)
+  retain        0x40     0x12340  2,048 bytes (2.0 KiB)
 
 Blobs
-  #  kind  offset         size             of the patch  blake3
-  0  delt    0x40  1,536 bytes  (1.5 KiB)         75.0%  0789
+  #  kind  offset         size            of the patch  blake3
+  0  delt    0x40  1,536 bytes (1.5 KiB)         75.0%  0789
 
 Delta in blob 0: 1 segment, 12 stretches of the old file used
-  stream  method              raw                  stored             of the patch
-  extra   zstd, lzma  4,096 bytes  (4.0 KiB)  1,024 bytes  (1.0 KiB)         50.0%
-  covers  raw              1 byte                  1 byte                     0.0%
+  stream  method              raw                 stored            of the patch
+  extra   zstd, lzma  4,096 bytes (4.0 KiB)  1,024 bytes (1.0 KiB)         50.0%
+  covers  raw              1 byte                 1 byte                    0.0%
 ",
         );
     }
@@ -320,7 +320,7 @@ Old version 1
   retain         0x0         0x2  1 byte
 
 Blobs
-  #  kind  offset  size    of the patch  blake3
+  #  kind  offset  size   of the patch  blake3
 ",
         );
     }

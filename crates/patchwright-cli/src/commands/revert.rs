@@ -12,7 +12,7 @@ use crate::progress::progress;
 use crate::text::{bytes, escape_path};
 
 pub(crate) const EXIT_CODES: ExitCodes = &[
-    (0, "the target is again what it was before the patch"),
+    (0, "the target is what it was before the patch: again, or it is an old version already"),
     (3, "the patch or the record of it is damaged"),
     (4, "the patch is not the last one applied, or the target is not what the patch made of it; nothing is changed"),
     (5, "reading or writing failed; the target is as before the call"),
@@ -59,6 +59,7 @@ fn text(report: &RevertReport) -> String {
         RevertOutcome::Reverted => {
             format!("{target} is again what it was before the patch\n  written  {}\n", bytes(report.written_bytes))
         }
+        RevertOutcome::AlreadyOld => format!("{target} is an old version already; nothing is changed\n"),
         RevertOutcome::WouldRevert => {
             format!("{target} would become what it was before the patch; nothing is changed\n")
         }

@@ -24,5 +24,5 @@ fn applied_patches_are_listed() {
     sandbox.write("old", "changed by hand");
     let ran = sandbox.ok("status old");
     assert!(ran.stdout.contains("  impossible: the target has changed  "), "{ran:?}");
-    check_errors(&sandbox, &[("status missing", 5, "error: missing: ")]);
+    check_errors(&sandbox, &[("status missing", 5, "missing: ")]);
 }

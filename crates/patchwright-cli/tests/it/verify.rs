@@ -34,10 +34,6 @@ fn the_answer_is_the_exit_code() {
     }
     check_errors(
         &sandbox,
-        &[
-            ("verify old", 3, "error: old: "),
-            ("verify missing", 5, "error: missing: "),
-            ("verify fix.pwp missing", 5, "error: missing: "),
-        ],
+        &[("verify old", 3, "old: "), ("verify missing", 5, "missing: "), ("verify fix.pwp missing", 5, "missing: ")],
     );
 }
