@@ -18,6 +18,7 @@ fn it_tells_what_it_made() {
     let sandbox = Sandbox::new();
     versions(&sandbox);
     let ran = sandbox.ok("diff old new -o fix.pwp");
+    assert_eq!(ran.stderr, "", "there is no progress without a terminal");
     let size = sandbox.read("fix.pwp").len() as u64;
     assert!(ran.stdout.starts_with("patch  fix.pwp\nid     "), "{ran:?}");
     assert!(ran.stdout.contains("\nnew    20,135 bytes (19.7 KiB)\n"), "{ran:?}");

@@ -5,6 +5,7 @@
 mod apply;
 mod contract;
 mod diff;
+mod guide;
 mod harness;
 mod inspect;
 mod revert;
