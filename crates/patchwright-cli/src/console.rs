@@ -82,14 +82,20 @@ impl Console {
     /// Prints an answer and returns its exit code.
     pub(crate) fn print(&self, answer: Answer) -> Result<u8> {
         write_data(&answer.data)?;
-        if !self.json {
-            let notes = if self.quiet { &[] } else { answer.notes.as_slice() };
-            let mut told = String::new();
-            notes.iter().for_each(|note| labelled(&mut told, HINT, "note", note));
-            answer.warnings.iter().for_each(|warning| labelled(&mut told, WARNING, "warning", warning));
-            write_told(&told);
-        }
+        write_told(&self.told(&answer));
         Ok(answer.exit_code)
+    }
+
+    /// What goes with the data: nothing in JSON, where the report has it.
+    fn told(&self, answer: &Answer) -> String {
+        let mut told = String::new();
+        if !self.json && !self.quiet {
+            answer.notes.iter().for_each(|note| labelled(&mut told, HINT, "note", note));
+        }
+        if !self.json {
+            answer.warnings.iter().for_each(|warning| labelled(&mut told, WARNING, "warning", warning));
+        }
+        told
     }
 
     /// Prints an error and returns its exit code. In JSON mode the text is printed too: a log keeps standard error,
@@ -224,6 +230,19 @@ mod tests {
     fn a_message_cannot_pass_for_two() {
         let error = Error::new(ErrorKind::Io, "bad\nhint: run this\u{1b}[0m").at("x\ny");
         assert_eq!(plain(&error_text(&error)), "error: x\\ny: bad\n  hint: run this\\u{1b}[0m\n");
+    }
+
+    #[test]
+    fn notes_are_for_who_wants_them_and_warnings_for_everybody() {
+        let answer = Answer::data("x").warnings(&["w".to_owned()]).notes(["n".to_owned()]);
+        for (json, quiet, expect) in [
+            (false, false, "note: n\nwarning: w\n"),
+            (false, true, "warning: w\n"),
+            (true, false, ""),
+            (true, true, ""),
+        ] {
+            assert_eq!(plain(&Console::new(json, quiet).told(&answer)), expect);
+        }
     }
 
     #[test]

@@ -130,5 +130,7 @@ fn every_verb_tells_of_exit_codes_that_exist() {
     for (verb, codes) in EXIT_CODES {
         assert!(codes.iter().all(|(code, _)| known.contains(code)), "{verb}");
         assert!(codes.is_sorted_by_key(|(code, _)| *code), "{verb}");
+        // Beside its number it fits on a line of help.
+        assert!(codes.iter().all(|(_, meaning)| meaning.chars().count() <= 94), "{verb}");
     }
 }

@@ -14,7 +14,7 @@ use crate::text::{bytes, escape_path};
 pub(crate) const EXIT_CODES: ExitCodes = &[
     (0, "the target is what it was before the patch: again, or it is an old version already"),
     (3, "the patch or the record of it is damaged"),
-    (4, "the patch is not the last one applied, or the target is not what the patch made of it; nothing is changed"),
+    (4, "the target is not what the patch made of it, or no record is kept; nothing is changed"),
     (5, "reading or writing failed; the target is as before the call"),
     (6, "somebody else is at work on the target, try again"),
     (7, "refused: see the message and its hint"),
@@ -28,7 +28,8 @@ const EXAMPLES: Examples = &[
 /// Take a patch back: TARGET becomes what it was before
 ///
 /// It needs the record that `apply` keeps beside the target, and a target that is still what the patch made of it;
-/// ignored and retained ranges get back what they held. TARGET is replaced at once, as by `apply`.
+/// ignored ranges get back what they held, retained ranges keep what they hold now. Of several patches the last one
+/// applied is taken back first. TARGET is replaced at once, as by `apply`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = after_help(EXAMPLES, EXIT_CODES))]
 pub(crate) struct Args {
