@@ -2,8 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
-use crate::harness::{RANGES, Sandbox, check_errors, noise, versions};
+use crate::harness::{RANGES, Ran, Sandbox, check_errors, noise, versions};
 
 /// A file as a user has it: another stamp, other ignored bytes.
 fn installed(sandbox: &Sandbox) -> Vec<u8> {
@@ -186,8 +189,7 @@ pub(crate) fn trees(sandbox: &Sandbox) {
 
 /// Copies a folder with permission bits and links.
 fn copy(sandbox: &Sandbox, from: &str, to: &str) {
-    let status =
-        std::process::Command::new("cp").arg("-a").args([sandbox.path(from), sandbox.path(to)]).status().unwrap();
+    let status = Command::new("cp").arg("-a").args([sandbox.path(from), sandbox.path(to)]).status().unwrap();
     assert!(status.success());
 }
 
@@ -247,4 +249,73 @@ fn a_folder_that_somebody_changed_is_refused() {
     let ran = sandbox.run("verify fix.pwp app");
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.stdout.contains("bin/app") && ran.stdout.contains("old-name"), "{ran:?}");
+}
+
+#[test]
+fn a_busy_folder_is_left_alone() {
+    let sandbox = Sandbox::new();
+    versions(&sandbox);
+    sandbox.ok("diff old new -o fix.pwp");
+    sandbox.write("box/app", sandbox.read("old"));
+    sandbox.write("box/.patchwright/lock", "");
+    let before = sandbox.listing("box");
+    let lock = fs::File::open(sandbox.path("box/.patchwright/lock")).unwrap();
+    lock.lock().unwrap();
+    let ran = sandbox.run("apply fix.pwp box/app");
+    assert_eq!(ran.code, 6, "{ran:?}");
+    assert!(ran.stderr.contains("another patchwright is at work"), "{ran:?}");
+    assert_eq!(sandbox.listing("box"), before);
+    lock.unlock().unwrap();
+    sandbox.ok("apply fix.pwp box/app");
+}
+
+/// A limit on the length of files stands for a full disk: writes fail half-way.
+#[test]
+fn what_cannot_be_written_leaves_the_old_version() {
+    let sandbox = Sandbox::new();
+    versions(&sandbox);
+    sandbox.ok("diff old new -o fix.pwp");
+    sandbox.write("box/app", sandbox.read("old"));
+    let before = sandbox.listing("box");
+    for line in ["apply fix.pwp box/app", "apply fix.pwp box/app -o box/out", "diff old new -o box/q"] {
+        // Blocks of 512 bytes: 16 of them are less than the result, and 0 less than the patch.
+        let blocks = if line.starts_with("diff") { 0 } else { 16 };
+        let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec {} {line}", env!("CARGO_BIN_EXE_patchwright"));
+        let ran = Ran::of(Command::new("sh").args(["-c", &script]).current_dir(sandbox.path("")));
+        assert_eq!(ran.code, 5, "{line}: {ran:?}");
+        assert_eq!(sandbox.listing("box"), before, "{line}: {ran:?}");
+    }
+}
+
+/// Whenever the process dies, the file is one version or the other, and the next call goes on from there.
+#[test]
+fn a_killed_call_leaves_one_version_or_the_other() {
+    let sandbox = Sandbox::new();
+    let old = noise(1, 800_000);
+    let new = [&old[..300_000], b"the fix", &old[300_000..]].concat();
+    sandbox.write("old", &old);
+    sandbox.write("new", &new);
+    sandbox.ok("diff old new -o fix.pwp");
+    for round in 0..8 {
+        sandbox.write("box/app", &old);
+        for verb in ["apply", "revert"] {
+            let mut call = sandbox.command(&format!("{verb} fix.pwp box/app"));
+            let mut child = call.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            thread::sleep(Duration::from_millis(2 * round));
+            child.kill().unwrap();
+            child.wait().unwrap();
+            let found = sandbox.read("box/app");
+            assert!(found == old || found == new, "{verb}, round {round}");
+            sandbox.ok("status box/app");
+            // The next call finishes or undoes what was left, then does its own work.
+            sandbox.ok(&format!("{verb} fix.pwp box/app"));
+            let expected = if verb == "apply" { &new } else { &old };
+            assert!(sandbox.read("box/app") == *expected, "{verb}, round {round}");
+            assert_eq!(sandbox.json("status box/app").1["unfinished"], false);
+        }
+    }
+    // A call that dies at its very end may leave its stage behind; the next one that changes something clears it.
+    sandbox.ok("apply fix.pwp box/app");
+    sandbox.ok("revert fix.pwp box/app");
+    assert_eq!(sandbox.listing("box").lines().count(), 2, "nothing but the file is left");
 }
