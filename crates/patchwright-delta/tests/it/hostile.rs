@@ -12,8 +12,9 @@ const LITERAL_LENGTHS: u8 = 0;
 const COVER_LENGTHS: u8 = 1;
 const SEEKS: u8 = 2;
 const GAPS: u8 = 3;
-const CORRECTIONS: u8 = 4;
-const LITERALS: u8 = 5;
+const RUN_LENGTHS: u8 = 4;
+const CORRECTIONS: u8 = 5;
+const LITERALS: u8 = 9;
 
 const RAW: u8 = 0;
 const ZSTD: u8 = 1;
@@ -103,8 +104,15 @@ fn too_large(body: &[u8]) {
 fn a_body_written_by_hand_applies() {
     // "ab", then 4 bytes from offset 3 with the second one raised by 5, then "c".
     let [lengths, covers, seeks] = cover(2, 4, 2);
-    let streams =
-        [lengths, covers, seeks, raw(GAPS, number(1)), raw(CORRECTIONS, vec![5]), raw(LITERALS, b"abc".to_vec())];
+    let streams = [
+        lengths,
+        covers,
+        seeks,
+        raw(GAPS, number(1)),
+        raw(RUN_LENGTHS, number(0)),
+        raw(CORRECTIONS, vec![5]),
+        raw(LITERALS, b"abc".to_vec()),
+    ];
     assert_eq!(attempt(&one(7, 1, &streams)).unwrap(), b"ab3956c");
     assert_eq!(attempt(&one(3, 0, &[raw(LITERALS, b"abc".to_vec())])).unwrap(), b"abc");
     assert_eq!(attempt(&[header(10, 0), vec![0]].concat()).unwrap(), b"");
@@ -118,7 +126,7 @@ fn unknown_numbers_are_unsupported() {
         unsupported(&body, what, 9);
         assert!(matches!(describe(&body), Err(ApplyError::Unsupported { .. })));
     }
-    unsupported(&one(3, 0, &[raw(6, b"abc".to_vec())]), "stream kind", 6);
+    unsupported(&one(3, 0, &[raw(10, b"abc".to_vec())]), "stream kind", 10);
     unsupported(&one(3, 0, &[(LITERALS, 3, 3, b"abc".to_vec())]), "codec", 3);
     unsupported(&[header(10, 3), vec![7]].concat(), "segment mark", 7);
 }
@@ -265,15 +273,25 @@ fn streams_must_be_used_up_and_no_more() {
     };
     malformed(&with(&[raw(LITERALS, b"x".to_vec())], 3), "literals", "it holds more than the segment uses");
     malformed(&with(&[], 4), "literals", "it ends too early");
-    malformed(&with(&[raw(GAPS, number(0))], 3), "corrections", "it ends too early");
-    malformed(&with(&[raw(CORRECTIONS, vec![1])], 3), "corrections", "it holds more than the segment uses");
+    malformed(&with(&[raw(GAPS, number(0))], 3), "run lengths", "it ends too early");
+    let run = |gap, len_less_one| [raw(GAPS, number(gap)), raw(RUN_LENGTHS, number(len_less_one))];
+    malformed(&with(&run(0, 0), 3), "corrections of 1 byte", "it ends too early");
+    malformed(&with(&run(0, u64::MAX), 3), "corrections of 4 bytes and more", "it ends too early");
+    let [gap, len] = run(1, 2);
     malformed(
-        &with(&[raw(GAPS, number(3)), raw(CORRECTIONS, vec![1])], 3),
+        &with(&[gap, len, raw(CORRECTIONS + 2, vec![1, 2, 3])], 3),
+        "segment",
+        "a correction lies beyond the last cover",
+    );
+    malformed(&with(&[raw(RUN_LENGTHS, number(0))], 3), "run lengths", "it holds more than the segment uses");
+    malformed(&with(&[raw(CORRECTIONS, vec![1])], 3), "corrections of 1 byte", "it holds more than the segment uses");
+    malformed(
+        &with(&[raw(GAPS, number(3)), raw(RUN_LENGTHS, number(0)), raw(CORRECTIONS, vec![1])], 3),
         "segment",
         "a correction lies beyond the last cover",
     );
     malformed(
-        &with(&[raw(GAPS, number(u64::MAX)), raw(CORRECTIONS, vec![1])], 3),
+        &with(&[raw(GAPS, number(u64::MAX)), raw(RUN_LENGTHS, number(0)), raw(CORRECTIONS, vec![1])], 3),
         "segment",
         "a correction lies beyond the last cover",
     );
@@ -379,7 +397,15 @@ fn row_22_nothing_may_follow_the_end() {
 /// Bodies for [`OLD`] that use every stream and every codec.
 fn small_bodies() -> Vec<Vec<u8>> {
     let [a, b, c] = cover(2, 4, 2);
-    let by_hand = [a, b, c, raw(GAPS, number(1)), raw(CORRECTIONS, vec![5]), raw(LITERALS, b"abc".to_vec())];
+    let by_hand = [
+        a,
+        b,
+        c,
+        raw(GAPS, number(1)),
+        raw(RUN_LENGTHS, number(0)),
+        raw(CORRECTIONS, vec![5]),
+        raw(LITERALS, b"abc".to_vec()),
+    ];
     let text = b"so much text that compression pays, so much text that compression does pay, 0123456789".repeat(4);
     let mut bodies = vec![one(7, 1, &by_hand)];
     for new in [&text[..], b"", OLD] {
