@@ -26,99 +26,27 @@ const LITERAL: i64 = 5 * 8;
 /// The longest gap between two covers on one diagonal that is looked at.
 const MAX_JOIN: u64 = 4096;
 
-/// How many covers a detour between two covers on one diagonal may have.
-const MAX_DETOUR: usize = 4;
-
 /// Makes the best of `covers`, which are in order and lie inside `output`, at `start` of the new file.
 ///
 /// They may touch but not overlap.
 pub(super) fn refine(old: &dyn ReadAt, output: &[u8], start: u64, covers: Vec<Cover>) -> io::Result<Vec<Cover>> {
-    let mut sides = Sides { old: CachedOld::new(old), output, start };
-    let joined = sides.join(&covers)?;
-    let kept = sides.drop_costly(joined)?;
-    sides.join(&kept)
+    let mut old = CachedOld::new(old);
+    let joined = join(&mut old, output, start, covers)?;
+    let kept = drop_costly(&mut old, output, start, joined)?;
+    join(&mut old, output, start, kept)
 }
 
-/// Both files, to weigh covers by their bytes.
-struct Sides<'a> {
-    old: CachedOld<'a>,
-    output: &'a [u8],
-    start: u64,
-}
-
-impl Sides<'_> {
-    /// Joins covers on one diagonal wherever the way straight on is cheaper than what lies between them.
-    fn join(&mut self, covers: &[Cover]) -> io::Result<Vec<Cover>> {
-        let mut joined: Vec<Cover> = Vec::with_capacity(covers.len());
-        let mut rest = covers;
-        while let Some((cover, later)) = rest.split_first() {
-            rest = later;
-            let Some(last) = joined.last().copied() else {
-                joined.push(*cover);
-                continue;
-            };
-            match self.detour(last, *cover, later)? {
-                Some((detour_len, end)) => {
-                    joined.pop();
-                    joined.push(Cover { len: end - last.new_offset, ..last });
-                    rest = &later[detour_len..];
-                }
-                None => joined.push(*cover),
+fn join(old: &mut CachedOld<'_>, output: &[u8], start: u64, covers: Vec<Cover>) -> io::Result<Vec<Cover>> {
+    let mut joined: Vec<Cover> = Vec::with_capacity(covers.len());
+    for cover in covers {
+        match joined.last_mut() {
+            Some(last) if on_one_diagonal(*last, cover) && gap_pays(old, output, start, *last, cover)? => {
+                last.len = cover.new_end() - last.new_offset;
             }
+            _ => joined.push(cover),
         }
-        Ok(joined)
     }
-
-    /// Looks for a cover on the diagonal of `last` that is better reached straight on. Returns how many covers of
-    /// `later` that passes, and where the joined cover ends.
-    fn detour(&mut self, last: Cover, first: Cover, later: &[Cover]) -> io::Result<Option<(usize, u64)>> {
-        let mut cost = 0;
-        let mut at = last.new_end();
-        for (detour_len, cover) in std::iter::once(first).chain(later.iter().copied()).take(MAX_DETOUR + 1).enumerate()
-        {
-            cost += signed(cover.new_offset - at) * LITERAL;
-            if cover.new_offset - last.new_end() > MAX_JOIN {
-                break;
-            }
-            if on_one_diagonal(last, cover) {
-                let straight = gap(last, cover);
-                cost += if detour_len == 0 { COVER_ON_DIAGONAL } else { COVER };
-                let pays = signed(self.differences(straight)?) * CORRECTION <= cost;
-                return Ok(pays.then_some((detour_len, cover.new_end())));
-            }
-            if cover.len > MAX_JOIN {
-                break;
-            }
-            cost += COVER + signed(self.differences(cover)?) * CORRECTION;
-            at = cover.new_end();
-        }
-        Ok(None)
-    }
-
-    /// Drops covers whose bytes are cheaper as literals.
-    fn drop_costly(&mut self, covers: Vec<Cover>) -> io::Result<Vec<Cover>> {
-        let mut kept: Vec<Cover> = Vec::with_capacity(covers.len());
-        for cover in covers {
-            let goes_on = kept.last().is_some_and(|last| on_one_diagonal(*last, cover));
-            let cost = if goes_on { COVER_ON_DIAGONAL } else { COVER };
-            let worth = |differences: u64| signed(cover.len) * LITERAL - signed(differences) * CORRECTION > cost;
-            // Long covers come from the matchers only when they pay.
-            if cover.len >= MAX_JOIN || worth(self.differences(cover)?) {
-                kept.push(cover);
-            }
-        }
-        Ok(kept)
-    }
-
-    /// How many bytes of a cover need correction.
-    fn differences(&mut self, cover: Cover) -> io::Result<u64> {
-        let mut buffer = [0; 4096];
-        let old_bytes = &mut buffer[..index(cover.len)];
-        self.old.read(old_bytes, cover.old_offset)?;
-        let at = index(cover.new_offset - self.start);
-        let new_bytes = &self.output[at..at + old_bytes.len()];
-        Ok(old_bytes.iter().zip(new_bytes).filter(|(old, new)| old != new).count() as u64)
-    }
+    Ok(joined)
 }
 
 fn on_one_diagonal(before: Cover, after: Cover) -> bool {
@@ -126,10 +54,36 @@ fn on_one_diagonal(before: Cover, after: Cover) -> bool {
     distance <= MAX_JOIN && before.old_end().checked_add(distance) == Some(after.old_offset)
 }
 
-/// What lies between two covers on one diagonal.
-fn gap(before: Cover, after: Cover) -> Cover {
-    let (old_offset, new_offset) = (before.old_end(), before.new_end());
-    Cover { old_offset, new_offset, len: after.new_offset - new_offset }
+/// Whether the bytes between two covers are cheaper as covered bytes with corrections.
+fn gap_pays(old: &mut CachedOld<'_>, output: &[u8], start: u64, before: Cover, after: Cover) -> io::Result<bool> {
+    let gap =
+        Cover { old_offset: before.old_end(), new_offset: before.new_end(), len: after.new_offset - before.new_end() };
+    let literal = signed(gap.len) * LITERAL + COVER_ON_DIAGONAL;
+    Ok(signed(differences(old, output, start, gap)?) * CORRECTION <= literal)
+}
+
+fn drop_costly(old: &mut CachedOld<'_>, output: &[u8], start: u64, covers: Vec<Cover>) -> io::Result<Vec<Cover>> {
+    let mut kept: Vec<Cover> = Vec::with_capacity(covers.len());
+    for cover in covers {
+        let goes_on = kept.last().is_some_and(|last| on_one_diagonal(*last, cover));
+        let cost = if goes_on { COVER_ON_DIAGONAL } else { COVER };
+        let worth = |differences: u64| signed(cover.len) * LITERAL - signed(differences) * CORRECTION > cost;
+        // Long covers come from the matchers only when they pay.
+        if cover.len >= MAX_JOIN || worth(differences(old, output, start, cover)?) {
+            kept.push(cover);
+        }
+    }
+    Ok(kept)
+}
+
+/// How many bytes of a cover need correction.
+fn differences(old: &mut CachedOld<'_>, output: &[u8], start: u64, cover: Cover) -> io::Result<u64> {
+    let mut buffer = [0; 4096];
+    let old_bytes = &mut buffer[..index(cover.len)];
+    old.read(old_bytes, cover.old_offset)?;
+    let at = index(cover.new_offset - start);
+    let new_bytes = &output[at..at + old_bytes.len()];
+    Ok(old_bytes.iter().zip(new_bytes).filter(|(old, new)| old != new).count() as u64)
 }
 
 fn signed(len: u64) -> i64 {
