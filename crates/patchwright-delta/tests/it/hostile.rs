@@ -113,9 +113,20 @@ fn a_body_written_by_hand_applies() {
         raw(CORRECTIONS, vec![5]),
         raw(LITERALS, b"abc".to_vec()),
     ];
-    assert_eq!(attempt(&one(7, 1, &streams)).unwrap(), b"ab3956c");
+    let by_hand = one(7, 1, &streams);
+    assert_eq!(attempt(&by_hand).unwrap(), b"ab3956c");
+    assert_eq!(example_of_the_format_document(), by_hand);
     assert_eq!(attempt(&one(3, 0, &[raw(LITERALS, b"abc".to_vec())])).unwrap(), b"abc");
     assert_eq!(attempt(&[header(10, 0), vec![0]].concat()).unwrap(), b"");
+}
+
+/// The bytes in the first block marked `hex` of `docs/formats/delta.md`; what follows two spaces is a remark.
+fn example_of_the_format_document() -> Vec<u8> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/formats/delta.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let block = text.split("```hex\n").nth(1).unwrap().split("```").next().unwrap();
+    let bytes = block.lines().flat_map(|line| line.split("  ").next().unwrap().split_whitespace());
+    bytes.map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect()
 }
 
 #[test]
