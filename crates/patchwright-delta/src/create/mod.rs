@@ -7,9 +7,9 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`suffixes`] | finds the longest matches of all, with the old file and its suffix array in memory |
-//! | [`blocks`] | finds matches of 32-byte blocks, for files too large for that |
-//! | [`covers`] | joins covers and drops those that cost more than they save |
+//! | `suffixes` | finds the longest matches of all, with the old file and its suffix array in memory |
+//! | `blocks` | finds matches of 32-byte blocks, for files too large for that |
+//! | `covers` | joins covers and drops those that cost more than they save |
 
 mod blocks;
 mod covers;
@@ -273,21 +273,18 @@ fn segment_covers(old: &dyn ReadAt, output: &[u8], start: u64, find: &Find<'_>) 
     covers::refine(old, output, start, all)
 }
 
-/// Compresses all streams of a segment in parallel and keeps the smallest form of each.
+/// Compresses all streams of a segment in parallel and keeps the smallest form of each; `None` for empty ones.
 fn pack(segment: &RawSegment) -> io::Result<Vec<Option<Packed>>> {
-    let present = || StreamKind::ALL.into_par_iter().zip(&segment.streams).filter(|(_, raw)| !raw.is_empty());
-    let tasks: io::Result<Vec<(StreamKind, &[u8], Vec<Candidate>)>> =
-        present().map(|(kind, raw)| Ok((kind, raw.as_slice(), candidates(kind, raw)?))).collect();
-    let done: io::Result<Vec<(StreamKind, Packed)>> = tasks?
-        .into_par_iter()
-        .flat_map(|(kind, raw, candidates)| candidates.into_par_iter().map(move |candidate| (kind, raw, candidate)))
-        .map(|(kind, raw, candidate)| Ok((kind, candidate.pack(kind, raw)?)))
-        .collect();
-    let mut by_kind: Vec<Vec<Packed>> = StreamKind::ALL.map(|_| Vec::new()).into();
-    for (kind, packed) in done? {
-        by_kind[kind.index()].push(packed);
+    StreamKind::ALL.into_par_iter().zip(&segment.streams).map(|(kind, raw)| pack_stream(kind, raw)).collect()
+}
+
+fn pack_stream(kind: StreamKind, raw: &[u8]) -> io::Result<Option<Packed>> {
+    if raw.is_empty() {
+        return Ok(None);
     }
-    Ok(by_kind.into_iter().map(smallest).collect())
+    let forms: io::Result<Vec<Packed>> =
+        candidates(kind, raw)?.into_par_iter().map(|candidate| candidate.pack(kind, raw)).collect();
+    Ok(smallest(forms?))
 }
 
 /// The forms tried for a stream. The order decides between equals.
