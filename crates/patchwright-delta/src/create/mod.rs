@@ -7,9 +7,9 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`suffixes`] | finds the longest matches of all, with the old file and its suffix array in memory |
-//! | [`blocks`] | finds matches of 32-byte blocks, for files too large for that |
-//! | [`covers`] | joins covers and drops those that cost more than they save |
+//! | `suffixes` | finds the longest matches of all, with the old file and its suffix array in memory |
+//! | `blocks` | finds matches of 32-byte blocks, for files too large for that |
+//! | `covers` | joins covers and drops those that cost more than they save |
 
 mod blocks;
 mod covers;
@@ -35,8 +35,14 @@ const SEGMENT: u64 = 64 << 20;
 /// How many bytes of the new file are matched as one task.
 const PIECE: usize = 1 << 20;
 
-/// Zstandard beats LZMA on small streams only, and takes longer on large ones.
-const ZSTD_BELOW: usize = 64 << 10;
+/// Up to this length a stream is tried with Zstandard too, which beats LZMA on small streams only.
+const SMALL: usize = 64 << 10;
+
+/// Beyond this length a stream is looked at before LZMA is tried.
+const LARGE: usize = 1 << 20;
+
+/// How much of a large stream decides between forms of LZMA.
+const SAMPLE: usize = 256 << 10;
 
 /// What [`create`] may use. The same options and files give the same body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -267,41 +273,56 @@ fn segment_covers(old: &dyn ReadAt, output: &[u8], start: u64, find: &Find<'_>) 
     covers::refine(old, output, start, all)
 }
 
-/// Compresses all streams of a segment in parallel and keeps the smallest form of each.
+/// Compresses all streams of a segment in parallel and keeps the smallest form of each; `None` for empty ones.
 fn pack(segment: &RawSegment) -> io::Result<Vec<Option<Packed>>> {
-    let tasks: Vec<(StreamKind, &[u8], Candidate)> = StreamKind::ALL
-        .into_iter()
-        .zip(&segment.streams)
-        .filter(|(_, raw)| !raw.is_empty())
-        .flat_map(|(kind, raw)| {
-            candidates(kind, raw.len()).into_iter().map(move |candidate| (kind, raw.as_slice(), candidate))
-        })
-        .collect();
-    let done: io::Result<Vec<(StreamKind, Packed)>> =
-        tasks.into_par_iter().map(|(kind, raw, candidate)| Ok((kind, candidate.pack(kind, raw)?))).collect();
-    let mut by_kind: Vec<Vec<Packed>> = StreamKind::ALL.map(|_| Vec::new()).into();
-    for (kind, packed) in done? {
-        by_kind[kind.index()].push(packed);
+    StreamKind::ALL.into_par_iter().zip(&segment.streams).map(|(kind, raw)| pack_stream(kind, raw)).collect()
+}
+
+fn pack_stream(kind: StreamKind, raw: &[u8]) -> io::Result<Option<Packed>> {
+    if raw.is_empty() {
+        return Ok(None);
     }
-    Ok(by_kind.into_iter().map(smallest).collect())
+    let forms: io::Result<Vec<Packed>> =
+        candidates(kind, raw)?.into_par_iter().map(|candidate| candidate.pack(kind, raw)).collect();
+    Ok(smallest(forms?))
 }
 
 /// The forms tried for a stream. The order decides between equals.
-fn candidates(kind: StreamKind, raw_len: usize) -> Vec<Candidate> {
-    let lzma = |lc, lp, pb| Candidate::Lzma { lc, lp, pb };
-    let mut candidates = vec![Candidate::Raw];
-    if raw_len <= ZSTD_BELOW {
-        candidates.push(Candidate::Zstd { level: 19 });
+fn candidates(kind: StreamKind, raw: &[u8]) -> io::Result<Vec<Candidate>> {
+    let forms = lzma_forms(kind);
+    if raw.len() <= SMALL {
+        return Ok([Candidate::Raw, Candidate::Zstd { level: 19 }].into_iter().chain(forms).collect());
     }
-    match kind {
-        StreamKind::Literals => candidates.extend([lzma(3, 0, 2), lzma(2, 2, 2)]),
-        StreamKind::Corrections2 => candidates.extend([lzma(0, 1, 1), lzma(3, 0, 0)]),
-        StreamKind::Corrections3 => candidates.extend([lzma(0, 0, 0), lzma(3, 0, 0)]),
-        StreamKind::Corrections4 => candidates.extend([lzma(0, 0, 0), lzma(0, 2, 2)]),
-        StreamKind::Corrections1 | StreamKind::RunLengths => candidates.push(lzma(0, 0, 0)),
-        _ => candidates.push(lzma(1, 0, 0)),
+    if raw.len() <= LARGE {
+        return Ok([Candidate::Raw].into_iter().chain(forms).collect());
     }
-    candidates
+    // LZMA takes a second for each megabyte or two: not for nothing, and not for every form.
+    let quick = Candidate::Zstd { level: 3 };
+    let quick_len = quick.pack(kind, raw)?.bytes.len();
+    if quick_len >= raw.len() - raw.len() / 128 {
+        return Ok(vec![Candidate::Raw, quick]);
+    }
+    if quick_len <= raw.len() / 512 {
+        return Ok(vec![Candidate::Zstd { level: 19 }]);
+    }
+    let sample = &raw[raw.len() / 2..][..SAMPLE];
+    let tried: io::Result<Vec<(usize, Candidate)>> =
+        forms.into_iter().map(|form| Ok((form.pack(kind, sample)?.bytes.len(), form))).collect();
+    Ok(tried?.into_iter().min_by_key(|(len, _)| *len).map(|(_, form)| form).into_iter().collect())
+}
+
+/// The contexts (lc, lp, pb) of LZMA that do best on streams of this kind. Corrections of two and four bytes are
+/// aligned, code among literals has some alignment, numbers have none.
+fn lzma_forms(kind: StreamKind) -> Vec<Candidate> {
+    let contexts: &[(u32, u32, u32)] = match kind {
+        StreamKind::Literals => &[(3, 0, 2), (2, 2, 2)],
+        StreamKind::Corrections2 => &[(0, 1, 1), (3, 0, 0)],
+        StreamKind::Corrections3 => &[(0, 0, 0), (3, 0, 0)],
+        StreamKind::Corrections4 => &[(0, 0, 0), (0, 2, 2)],
+        StreamKind::Corrections1 | StreamKind::RunLengths => &[(0, 0, 0)],
+        StreamKind::LiteralLengths | StreamKind::CoverLengths | StreamKind::Seeks | StreamKind::Gaps => &[(1, 0, 0)],
+    };
+    contexts.iter().map(|(lc, lp, pb)| Candidate::Lzma { lc: *lc, lp: *lp, pb: *pb }).collect()
 }
 
 impl CreateStats {
