@@ -15,6 +15,7 @@ mod blocks;
 mod covers;
 mod suffixes;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::{error::Error, fmt, io};
 
 use patchwright_formats::ReadAt;
@@ -78,7 +79,7 @@ pub struct Progress {
 pub enum Phase {
     /// The old file is read and indexed.
     Index,
-    /// A segment of the new file is matched with the old one.
+    /// The new file is matched with the old one; several threads may tell, in any order.
     Match,
     /// A segment's streams are compressed.
     Compress,
@@ -248,16 +249,21 @@ fn write_body(
         let len = SEGMENT.min(new_len - start);
         buffer.resize(usize::try_from(len).expect("at most 64 MiB"), 0);
         new.read_exact_at(&mut buffer, start).map_err(CreateError::NewRead)?;
-        progress(Progress { phase: Phase::Match, done: start, total: new_len });
-        let covers = segment_covers(old, &buffer, start, find).map_err(CreateError::OldRead)?;
+        let matched = AtomicU64::new(start);
+        let find_and_tell = |piece: &[u8]| {
+            let covers = find(piece);
+            let done = matched.fetch_add(piece.len() as u64, Ordering::Relaxed) + piece.len() as u64;
+            progress(Progress { phase: Phase::Match, done, total: new_len });
+            covers
+        };
+        let covers = segment_covers(old, &buffer, start, &find_and_tell).map_err(CreateError::OldRead)?;
         let segment = segment::build(old, &buffer, start, &covers).map_err(CreateError::OldRead)?;
-        progress(Progress { phase: Phase::Compress, done: start, total: new_len });
         let packed = pack(&segment).map_err(CreateError::Compress)?;
         stats.body_len += segment.write(&packed, out).map_err(CreateError::Write)?;
         stats.add(&segment, &packed);
         start += len;
+        progress(Progress { phase: Phase::Compress, done: start, total: new_len });
     }
-    progress(Progress { phase: Phase::Compress, done: new_len, total: new_len });
     out.write_all(&[END_MARK]).map_err(CreateError::Write)?;
     stats.streams.sort_unstable_by_key(|stream| (stream.kind, stream.codec));
     Ok(stats)
