@@ -3,3 +3,4 @@
 #![allow(missing_docs, clippy::cast_possible_truncation, clippy::unwrap_used)]
 
 mod file;
+mod golden;
