@@ -4,3 +4,4 @@
 
 mod diff_tree;
 mod file;
+mod golden;
