@@ -9,7 +9,7 @@ use patchwright_formats::ReadAt;
 
 use crate::ApplyError;
 use crate::cover::Cover;
-use crate::format::{HEADER_LEN, Header, SegmentHeader, malformed, unzigzag};
+use crate::format::{HEADER_LEN, Header, SegmentHeader, malformed, run_class, unzigzag};
 use crate::old::CachedOld;
 use crate::segment::SeekBase;
 use crate::stream::{Stream, Streams};
@@ -79,7 +79,7 @@ fn apply_segment(
         covers(cover);
     }
     output.literals(left, &mut streams.literals)?;
-    if corrections.next.is_some() {
+    if corrections.run.is_some() {
         return Err(bad("a correction lies beyond the last cover"));
     }
     streams.finish()
@@ -143,31 +143,73 @@ impl Output<'_> {
 
 /// The corrections still to come.
 struct Corrections {
-    /// How many covered bytes come before the next one.
-    next: Option<u64>,
+    /// The run under way or the next one; `None` after the last.
+    run: Option<Run>,
+}
+
+/// A run of corrected bytes: a little-endian number that is added to the one in the old file.
+#[derive(Clone, Copy)]
+struct Run {
+    /// How many covered bytes come before it.
+    gap: u64,
+    /// How many of its bytes are still to come.
+    left: u64,
+    /// Which stream holds its bytes.
+    class: usize,
+    carry: bool,
 }
 
 impl Corrections {
     fn start(streams: &mut Streams<'_>) -> Result<Self, ApplyError> {
-        Ok(Self { next: next_gap(streams)? })
+        Ok(Self { run: next_run(streams)? })
     }
 
     /// Corrects the next covered bytes.
-    fn correct(&mut self, mut piece: &mut [u8], streams: &mut Streams<'_>) -> Result<(), ApplyError> {
-        while let Some(gap) = self.next {
-            if gap >= piece.len() as u64 {
-                self.next = Some(gap - piece.len() as u64);
+    fn correct(&mut self, piece: &mut [u8], streams: &mut Streams<'_>) -> Result<(), ApplyError> {
+        let mut rest = piece;
+        while let Some(run) = &mut self.run {
+            let gap = up_to(run.gap, rest.len());
+            run.gap -= gap as u64;
+            rest = &mut rest[gap..];
+            if rest.is_empty() {
                 break;
             }
-            let at = usize::try_from(gap).expect("inside the piece");
-            piece[at] = piece[at].wrapping_add(streams.corrections.byte()?);
-            piece = &mut piece[at + 1..];
-            self.next = next_gap(streams)?;
+            let step = up_to(run.left, rest.len());
+            let (now, later) = rest.split_at_mut(step);
+            run.add(now, &mut streams.corrections[run.class])?;
+            rest = later;
+            if run.left == 0 {
+                self.run = next_run(streams)?;
+            }
         }
         Ok(())
     }
 }
 
-fn next_gap(streams: &mut Streams<'_>) -> Result<Option<u64>, ApplyError> {
-    if streams.gaps.is_empty() { Ok(None) } else { streams.gaps.varint().map(Some) }
+impl Run {
+    /// Adds the run's next bytes.
+    fn add(&mut self, bytes: &mut [u8], corrections: &mut Stream<'_>) -> Result<(), ApplyError> {
+        for byte in &mut *bytes {
+            let (sum, overflow) = byte.overflowing_add(corrections.byte()?);
+            let (sum, overflow_of_carry) = sum.overflowing_add(u8::from(self.carry));
+            *byte = sum;
+            self.carry = overflow | overflow_of_carry;
+        }
+        self.left -= bytes.len() as u64;
+        Ok(())
+    }
+}
+
+fn up_to(len: u64, most: usize) -> usize {
+    usize::try_from(len).unwrap_or(usize::MAX).min(most)
+}
+
+fn next_run(streams: &mut Streams<'_>) -> Result<Option<Run>, ApplyError> {
+    if streams.gaps.is_empty() {
+        return Ok(None);
+    }
+    let gap = streams.gaps.varint()?;
+    let len_less_one = streams.run_lengths.varint()?;
+    let left = len_less_one.saturating_add(1);
+    Ok(Some(Run { gap, left, class: run_class(len_less_one), carry: false }))
 }

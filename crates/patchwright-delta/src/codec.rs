@@ -49,11 +49,11 @@ pub(crate) fn smallest(packed: impl IntoIterator<Item = Packed>) -> Option<Packe
 }
 
 /// The history a stream of this kind may use, as a power of two. All kinds together stay within
-/// [`MAX_WINDOWS`](crate::format::MAX_WINDOWS): 16 + 8 + 4 * 4 MiB.
+/// [`MAX_WINDOWS`](crate::format::MAX_WINDOWS): 16 + 5 * 4 + 4 * 2 MiB.
 fn window_log(kind: StreamKind, raw_len: usize) -> u32 {
     let most = match kind {
         StreamKind::Literals => 24,
-        StreamKind::Corrections => 23,
+        StreamKind::LiteralLengths | StreamKind::CoverLengths | StreamKind::Seeks | StreamKind::RunLengths => 21,
         _ => 22,
     };
     raw_len.max(1 << 12).next_power_of_two().ilog2().min(most)

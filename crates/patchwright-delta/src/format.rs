@@ -31,6 +31,11 @@ pub const MAX_WINDOWS: u64 = 48 << 20;
 /// The history that every decoder may keep, however short its stream is.
 pub(crate) const MIN_WINDOW: u64 = 4 << 10;
 
+/// The place of a run's corrections in [`StreamKind::CORRECTIONS`], from its length less one.
+pub(crate) fn run_class(len_less_one: u64) -> usize {
+    usize::try_from(len_less_one).unwrap_or(usize::MAX).min(StreamKind::CORRECTIONS.len() - 1)
+}
+
 /// The length of a body's header in bytes.
 pub(crate) const HEADER_LEN: usize = 20;
 
@@ -55,18 +60,40 @@ pub enum StreamKind {
     CoverLengths,
     /// Per cover: where it starts in the old file.
     Seeks,
-    /// Per corrected byte: how many covered bytes since the last corrected one stay as they are.
+    /// Per run of corrected bytes: how many covered bytes since the last run stay as they are.
     Gaps,
-    /// Per corrected byte: new minus old, modulo 256.
-    Corrections,
+    /// Per run of corrected bytes: its length less one.
+    RunLengths,
+    /// What is added in runs of one byte.
+    Corrections1,
+    /// What is added in runs of two bytes.
+    Corrections2,
+    /// What is added in runs of three bytes.
+    Corrections3,
+    /// What is added in runs of four bytes and more.
+    Corrections4,
     /// Bytes that stand for themselves.
     Literals,
 }
 
 impl StreamKind {
     /// Every kind, in order of its number.
-    pub const ALL: [Self; 6] =
-        [Self::LiteralLengths, Self::CoverLengths, Self::Seeks, Self::Gaps, Self::Corrections, Self::Literals];
+    pub const ALL: [Self; 10] = [
+        Self::LiteralLengths,
+        Self::CoverLengths,
+        Self::Seeks,
+        Self::Gaps,
+        Self::RunLengths,
+        Self::Corrections1,
+        Self::Corrections2,
+        Self::Corrections3,
+        Self::Corrections4,
+        Self::Literals,
+    ];
+
+    /// The streams of corrections, by the length of their runs: 1, 2, 3, and more.
+    pub(crate) const CORRECTIONS: [Self; 4] =
+        [Self::Corrections1, Self::Corrections2, Self::Corrections3, Self::Corrections4];
 
     /// The kind's number in a body.
     pub const fn number(self) -> u8 {
@@ -75,8 +102,12 @@ impl StreamKind {
             Self::CoverLengths => 1,
             Self::Seeks => 2,
             Self::Gaps => 3,
-            Self::Corrections => 4,
-            Self::Literals => 5,
+            Self::RunLengths => 4,
+            Self::Corrections1 => 5,
+            Self::Corrections2 => 6,
+            Self::Corrections3 => 7,
+            Self::Corrections4 => 8,
+            Self::Literals => 9,
         }
     }
 
@@ -87,7 +118,11 @@ impl StreamKind {
             Self::CoverLengths => "cover lengths",
             Self::Seeks => "seeks",
             Self::Gaps => "gaps",
-            Self::Corrections => "corrections",
+            Self::RunLengths => "run lengths",
+            Self::Corrections1 => "corrections of 1 byte",
+            Self::Corrections2 => "corrections of 2 bytes",
+            Self::Corrections3 => "corrections of 3 bytes",
+            Self::Corrections4 => "corrections of 4 bytes and more",
             Self::Literals => "literals",
         }
     }
@@ -100,8 +135,8 @@ impl StreamKind {
     fn max_raw_len(self, output_len: u64, cover_count: u64) -> u64 {
         match self {
             Self::LiteralLengths | Self::CoverLengths | Self::Seeks => cover_count.saturating_mul(VARINT_LEN as u64),
-            Self::Gaps => output_len.saturating_mul(VARINT_LEN as u64),
-            Self::Corrections | Self::Literals => output_len,
+            Self::Gaps | Self::RunLengths => output_len.saturating_mul(VARINT_LEN as u64),
+            _ => output_len,
         }
     }
 }

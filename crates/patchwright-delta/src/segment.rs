@@ -6,7 +6,7 @@ use patchwright_formats::ReadAt;
 
 use crate::codec::Packed;
 use crate::cover::Cover;
-use crate::format::{SegmentHeader, StreamKind, push_varint, zigzag};
+use crate::format::{SegmentHeader, StreamKind, push_varint, run_class, zigzag};
 
 /// The streams of one segment before they are compressed, by the number of their kind.
 #[derive(Default)]
@@ -75,6 +75,22 @@ impl RawSegment {
         self.stream(StreamKind::Literals).extend_from_slice(bytes);
     }
 
+    /// Adds a run of bytes that differ: new less old as little-endian numbers.
+    fn run(&mut self, gap: u64, old: &[u8], new: &[u8]) {
+        let len_less_one = old.len() as u64 - 1;
+        push_varint(self.stream(StreamKind::Gaps), gap);
+        push_varint(self.stream(StreamKind::RunLengths), len_less_one);
+        let corrections = self.stream(StreamKind::CORRECTIONS[run_class(len_less_one)]);
+        let mut borrow = false;
+        for (old, new) in old.iter().zip(new) {
+            let (difference, underflow) = new.overflowing_sub(*old);
+            let (difference, underflow_of_borrow) = difference.overflowing_sub(u8::from(borrow));
+            corrections.push(difference);
+            borrow = underflow | underflow_of_borrow;
+        }
+        self.corrected += old.len() as u64;
+    }
+
     /// Writes the segment with its streams as `packed`: `None` where a stream is empty.
     pub(crate) fn write(&self, packed: &[Option<Packed>], out: &mut dyn io::Write) -> io::Result<u64> {
         let present = || {
@@ -115,20 +131,18 @@ impl Corrections {
     }
 
     fn compare(&mut self, new: &[u8], segment: &mut RawSegment) {
-        let mut at = 0;
+        let (mut old, mut new) = (self.old.as_slice(), new);
         loop {
-            let equal = common_prefix(&self.old[at..], &new[at..]);
+            let equal = common_prefix(old, new);
             self.gap += equal as u64;
-            at += equal;
-            if at == new.len() {
+            (old, new) = (&old[equal..], &new[equal..]);
+            let run = old.iter().zip(new).take_while(|(old, new)| old != new).count();
+            if run == 0 {
                 return;
             }
-            push_varint(segment.stream(StreamKind::Gaps), self.gap);
-            let correction = new[at].wrapping_sub(self.old[at]);
-            segment.stream(StreamKind::Corrections).push(correction);
-            segment.corrected += 1;
+            segment.run(self.gap, &old[..run], &new[..run]);
             self.gap = 0;
-            at += 1;
+            (old, new) = (&old[run..], &new[run..]);
         }
     }
 }

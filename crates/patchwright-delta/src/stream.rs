@@ -17,13 +17,15 @@ use crate::format::{
 /// How much of a stream is decoded at a time.
 const BUFFER: usize = 64 << 10;
 
-/// The six streams of one segment, ready to be read from the start.
+/// The streams of one segment, ready to be read from the start.
 pub(crate) struct Streams<'a> {
     pub(crate) literal_lengths: Stream<'a>,
     pub(crate) cover_lengths: Stream<'a>,
     pub(crate) seeks: Stream<'a>,
     pub(crate) gaps: Stream<'a>,
-    pub(crate) corrections: Stream<'a>,
+    pub(crate) run_lengths: Stream<'a>,
+    /// By the length of their runs: 1, 2, 3, and more.
+    pub(crate) corrections: [Stream<'a>; 4],
     pub(crate) literals: Stream<'a>,
 }
 
@@ -41,20 +43,23 @@ impl<'a> Streams<'a> {
             Some(header) => Stream::open(body, *header),
             None => Ok(Stream::empty(kind, segment.offset)),
         };
+        let [runs_of_1, runs_of_2, runs_of_3, runs_of_more] = StreamKind::CORRECTIONS;
         Ok(Self {
             literal_lengths: open(StreamKind::LiteralLengths)?,
             cover_lengths: open(StreamKind::CoverLengths)?,
             seeks: open(StreamKind::Seeks)?,
             gaps: open(StreamKind::Gaps)?,
-            corrections: open(StreamKind::Corrections)?,
+            run_lengths: open(StreamKind::RunLengths)?,
+            corrections: [open(runs_of_1)?, open(runs_of_2)?, open(runs_of_3)?, open(runs_of_more)?],
             literals: open(StreamKind::Literals)?,
         })
     }
 
     /// Checks that every stream is used up and that nothing stored is left over.
     pub(crate) fn finish(self) -> Result<(), ApplyError> {
-        let Self { literal_lengths, cover_lengths, seeks, gaps, corrections, literals } = self;
-        [literal_lengths, cover_lengths, seeks, gaps, corrections, literals].into_iter().try_for_each(Stream::finish)
+        let Self { literal_lengths, cover_lengths, seeks, gaps, run_lengths, corrections, literals } = self;
+        let others = [literal_lengths, cover_lengths, seeks, gaps, run_lengths, literals];
+        others.into_iter().chain(corrections).try_for_each(Stream::finish)
     }
 }
 

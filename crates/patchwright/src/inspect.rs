@@ -3,15 +3,17 @@
 use std::path::Path;
 
 use patchwright_delta::BodyInfo;
+use patchwright_formats::manifest::{Node, Source};
 use patchwright_formats::{ByteRange, Kind, Manifest, RetainRange};
 
 use crate::error::Result;
 use crate::make::apply_error;
 use crate::patch_file::Patch;
 use crate::report::{
-    InspectReport, InspectedBlob, InspectedDelta, InspectedNew, InspectedOld, InspectedRange, InspectedRetain,
-    InspectedStream, Subject, hex,
+    InspectReport, InspectedBlob, InspectedChange, InspectedDelta, InspectedNew, InspectedOld, InspectedRange,
+    InspectedRetain, InspectedStream, InspectedTree, Subject, hex,
 };
+use crate::tree_changes::{Change, Changes, changes};
 
 /// Lists versions, ranges, sizes, and where the bytes of the patch went. Deltas are described by their headers; use
 /// [`verify`](crate::verify()) to check every byte.
@@ -41,16 +43,50 @@ pub fn inspect(patch: &Path) -> Result<InspectReport> {
             };
             report.olds = manifest.olds.iter().map(old).collect();
         }
-        Manifest::Tree(_) => report.subject = Subject::Tree,
+        Manifest::Tree(manifest) => {
+            report.subject = Subject::Tree;
+            report.tree = manifest.olds.iter().map(|old| inspect_tree(&changes(manifest, old))).collect();
+        }
     }
     Ok(report)
 }
 
-pub(crate) fn ignored(ranges: &[ByteRange]) -> Vec<InspectedRange> {
+fn inspect_tree(changes: &Changes<'_>) -> InspectedTree {
+    InspectedTree { summary: changes.summary, changes: changes.list.iter().map(inspect_change).collect() }
+}
+
+fn inspect_change(change: &Change<'_>) -> InspectedChange {
+    let origin = change.origin.and_then(|entry| entry.node.file());
+    let old_file = origin.or(change.before.and_then(Node::file));
+    InspectedChange {
+        path: change.path.to_string(),
+        change: change.kind,
+        from: change.origin.filter(|entry| entry.path != *change.path).map(|entry| entry.path.to_string()),
+        node: change.after.map(node_name).or(change.before.map(node_name)).unwrap_or_default(),
+        old_bytes: old_file.map(|file| file.size),
+        new_bytes: change.after.and_then(Node::file).map(|file| file.size),
+        blob: match change.source {
+            Some(Source::Whole { body } | Source::Delta { body, .. }) => Some(body),
+            _ => None,
+        },
+        ignore: origin.map(|file| ignored(&file.regions.ignore)).unwrap_or_default(),
+        retain: origin.map(|file| retained(&file.regions.retain)).unwrap_or_default(),
+    }
+}
+
+fn node_name<F>(node: &Node<F>) -> &'static str {
+    match node {
+        Node::Folder { .. } => "folder",
+        Node::File { .. } => "file",
+        Node::Symlink { .. } => "link",
+    }
+}
+
+fn ignored(ranges: &[ByteRange]) -> Vec<InspectedRange> {
     ranges.iter().map(|range| InspectedRange { offset: range.offset, length: range.len }).collect()
 }
 
-pub(crate) fn retained(ranges: &[RetainRange]) -> Vec<InspectedRetain> {
+fn retained(ranges: &[RetainRange]) -> Vec<InspectedRetain> {
     let view = |range: &RetainRange| InspectedRetain {
         old_offset: range.old_offset,
         length: range.len,

@@ -26,6 +26,7 @@ mod patch_file;
 mod progress;
 pub mod range_list;
 mod recognise;
+mod recognise_tree;
 mod records;
 mod regions_file;
 pub mod report;

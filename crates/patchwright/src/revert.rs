@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use patchwright_formats::Manifest;
 use patchwright_formats::journal::{Journal, Print, Step};
-use patchwright_formats::manifest::FilePatch;
+use patchwright_formats::manifest::{FilePatch, TreePatch};
 use patchwright_formats::undo::Attributes;
 
 use crate::apply::file::{dress, recognise_at, refuse_unfinished};
-use crate::apply::{Place, check_replaceable, check_space, raw_path};
+use crate::apply::{FolderPlace, Place, check_replaceable, check_space, raw_path, tree};
 use crate::disk::Disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::make::make_new;
@@ -17,6 +17,7 @@ use crate::options::RevertOptions;
 use crate::patch_file::Patch;
 use crate::progress::Progress;
 use crate::recognise::Version;
+use crate::recognise_tree::recognise_tree;
 use crate::records::{Shelf, reverts};
 use crate::report::{RevertOutcome, RevertReport, hex};
 use crate::transaction::{Transaction, is_unfinished, print_of};
@@ -36,7 +37,66 @@ pub fn revert(patch: &Path, target: &Path, options: &RevertOptions, progress: &d
                 .map(|report| RevertReport { target: target.to_owned(), ..report })
                 .map_err(|error| error.under(&place.root))
         }
-        Manifest::Tree(_) => Err(Error::bug("trees come later")),
+        Manifest::Tree(manifest) => {
+            let place = FolderPlace::of(target)?;
+            revert_tree(&place.disk, &patch, manifest, options, progress)
+                .map(|report| RevertReport { target: target.to_owned(), ..report })
+                .map_err(|error| error.under(&place.root))
+        }
+    }
+}
+
+pub(crate) fn revert_tree(
+    disk: &dyn Disk,
+    patch: &Patch,
+    manifest: &TreePatch,
+    options: &RevertOptions,
+    progress: &dyn Progress,
+) -> Result<RevertReport> {
+    if options.dry_run {
+        refuse_unfinished(disk)?;
+        return restore_tree(None, disk, patch, manifest, options, progress);
+    }
+    if !is_unfinished(disk)? && find(disk, Shelf::Tree, patch)?.is_none() && is_old_tree(disk, manifest, progress)? {
+        return Ok(report(patch, RevertOutcome::AlreadyOld));
+    }
+    let (transaction, recovered) = Transaction::begin(disk)?;
+    let result = restore_tree(Some(&transaction), disk, patch, manifest, options, progress);
+    Shelf::Tree.prune(disk);
+    transaction.finish();
+    result.map(|report| RevertReport { recovered, ..report })
+}
+
+/// Without a transaction, everything is done but the change.
+fn restore_tree(
+    transaction: Option<&Transaction<'_>>,
+    disk: &dyn Disk,
+    patch: &Patch,
+    manifest: &TreePatch,
+    options: &RevertOptions,
+    progress: &dyn Progress,
+) -> Result<RevertReport> {
+    let Some((record_path, record)) = find(disk, Shelf::Tree, patch)? else {
+        if is_old_tree(disk, manifest, progress)? {
+            return Ok(report(patch, RevertOutcome::AlreadyOld));
+        }
+        return Err(no_record(disk, Shelf::Tree, patch)?.at(""));
+    };
+    let Manifest::Tree(way_back) = &record.manifest else {
+        return Err(Error::new(ErrorKind::Malformed, "the undo record of a folder is one for a file").at(record_path));
+    };
+    let (written_bytes, warnings) =
+        tree::restore(transaction, disk, &record_path, &record, way_back, options.hard_links, progress)
+            .map_err(|error| not_as_left(disk, Shelf::Tree, patch, error))?;
+    let outcome = if transaction.is_some() { RevertOutcome::Reverted } else { RevertOutcome::WouldRevert };
+    Ok(RevertReport { written_bytes, warnings, ..report(patch, outcome) })
+}
+
+fn is_old_tree(disk: &dyn Disk, manifest: &TreePatch, progress: &dyn Progress) -> Result<bool> {
+    match recognise_tree(disk, manifest, progress) {
+        Ok(version) => Ok(version != Version::New),
+        Err(error) if error.kind == ErrorKind::WrongInput => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -52,7 +112,10 @@ pub(crate) fn revert_file(
         refuse_unfinished(disk)?;
         return restore_file(None, disk, name, patch, manifest, options, progress);
     }
-    if !is_unfinished(disk)? && is_old(disk, name, manifest, progress)? && find(disk, name, patch)?.is_none() {
+    if !is_unfinished(disk)?
+        && is_old(disk, name, manifest, progress)?
+        && find(disk, Shelf::File(name), patch)?.is_none()
+    {
         return Ok(report(patch, RevertOutcome::AlreadyOld));
     }
     let (transaction, recovered) = Transaction::begin(disk)?;
@@ -72,7 +135,7 @@ fn restore_file(
     options: &RevertOptions,
     progress: &dyn Progress,
 ) -> Result<RevertReport> {
-    let Some((record_path, record)) = find(disk, name, patch)? else {
+    let Some((record_path, record)) = find(disk, Shelf::File(name), patch)? else {
         if is_old(disk, name, manifest, progress)? {
             return Ok(report(patch, RevertOutcome::AlreadyOld));
         }
@@ -81,7 +144,8 @@ fn restore_file(
     let Manifest::File(way_back) = &record.manifest else {
         return Err(Error::new(ErrorKind::Malformed, "the undo record of a file is one for a folder").at(record_path));
     };
-    let target = recognise_at(disk, name, way_back, progress).map_err(|error| not_as_left(disk, name, patch, error))?;
+    let target = recognise_at(disk, name, way_back, progress)
+        .map_err(|error| not_as_left(disk, Shelf::File(name), patch, error))?;
     let (Version::Old(_), [old]) = (target.version, way_back.olds.as_slice()) else {
         return Ok(report(patch, RevertOutcome::AlreadyOld));
     };
@@ -120,8 +184,8 @@ pub(crate) fn take_record(disk: &dyn Disk, path: &Path, stash: u64) -> Result<St
 }
 
 /// The latest record that takes this patch back.
-fn find(disk: &dyn Disk, name: &Path, patch: &Patch) -> Result<Option<(PathBuf, Patch)>> {
-    let records = Shelf::File(name).open_all(disk)?;
+fn find(disk: &dyn Disk, shelf: Shelf<'_>, patch: &Patch) -> Result<Option<(PathBuf, Patch)>> {
+    let records = shelf.open_all(disk)?;
     Ok(records.into_iter().find(|(_, record)| reverts(record) == Some(patch.id())))
 }
 
@@ -147,12 +211,13 @@ pub(crate) fn no_record(disk: &dyn Disk, shelf: Shelf<'_>, patch: &Patch) -> Res
     .hint("was the patch applied here, with this name, and without --no-undo?"))
 }
 
-fn not_as_left(disk: &dyn Disk, name: &Path, patch: &Patch, mut error: Error) -> Error {
+/// Explains why the target is not what the record starts from.
+fn not_as_left(disk: &dyn Disk, shelf: Shelf<'_>, patch: &Patch, mut error: Error) -> Error {
     if error.kind != ErrorKind::WrongInput {
         return error;
     }
-    error.message = "the file is no longer what the patch made of it; nothing was changed".to_owned();
-    let later = Shelf::File(name).open_all(disk).unwrap_or_default();
+    error.message = "the target is no longer what the patch made of it; nothing was changed".to_owned();
+    let later = shelf.open_all(disk).unwrap_or_default();
     let later: Vec<String> = later
         .iter()
         .filter_map(|(_, record)| reverts(record))

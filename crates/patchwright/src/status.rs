@@ -5,39 +5,55 @@ use std::path::Path;
 use patchwright_formats::Manifest;
 
 use crate::Quiet;
-use crate::apply::Place;
 use crate::apply::file::recognise_at;
+use crate::apply::{FolderPlace, Place};
+use crate::disk::Disk;
 use crate::error::{Error, ErrorKind, Result};
+use crate::patch_file::Patch;
+use crate::recognise::Version;
+use crate::recognise_tree::recognise_tree;
 use crate::records::{Shelf, reverts};
 use crate::report::{AppliedPatch, StatusReport, hex};
 use crate::transaction::is_unfinished;
 
 /// Lists the patches that can be taken back from the file or folder at `target`, the latest first. Changes nothing.
 pub fn status(target: &Path) -> Result<StatusReport> {
-    let place = Place::of_file(target)?;
+    let is_folder = target.metadata().map_err(|error| Error::io("find the target", target, &error))?.is_dir();
+    let (root, disk, name) = if is_folder {
+        let place = FolderPlace::of(target)?;
+        (place.root, place.disk, None)
+    } else {
+        let place = Place::of_file(target)?;
+        (place.root, place.disk, Some(place.name))
+    };
+    let shelf = name.as_deref().map_or(Shelf::Tree, Shelf::File);
     let list = || -> Result<StatusReport> {
         let mut applied = Vec::new();
-        for (path, record) in Shelf::File(&place.name).open_all(&place.disk)? {
+        for (path, record) in shelf.open_all(&disk)? {
             let Some(id) = reverts(&record) else { continue };
-            let Manifest::File(way_back) = &record.manifest else { continue };
-            let revertible = match recognise_at(&place.disk, &place.name, way_back, &Quiet) {
-                Ok(_) => true,
-                Err(error) if error.kind == ErrorKind::WrongInput => false,
-                Err(error) => return Err(error),
-            };
             applied.push(AppliedPatch {
                 id: hex(&id.0),
-                record: place.root.join(path),
+                record: root.join(path),
                 record_bytes: record.len_bytes(),
-                revertible,
+                revertible: starts_here(&disk, name.as_deref(), &record)?,
             });
         }
-        Ok(StatusReport {
-            schema: "patchwright.status/1",
-            target: target.to_owned(),
-            applied,
-            unfinished: is_unfinished(&place.disk)?,
-        })
+        let unfinished = is_unfinished(&disk)?;
+        Ok(StatusReport { schema: "patchwright.status/1", target: target.to_owned(), applied, unfinished })
     };
-    list().map_err(|error: Error| error.under(&place.root))
+    list().map_err(|error| error.under(&root))
+}
+
+/// Whether the target is what the record starts from.
+fn starts_here(disk: &dyn Disk, name: Option<&Path>, record: &Patch) -> Result<bool> {
+    let found = match (&record.manifest, name) {
+        (Manifest::File(way_back), Some(name)) => recognise_at(disk, name, way_back, &Quiet).map(|found| found.version),
+        (Manifest::Tree(way_back), None) => recognise_tree(disk, way_back, &Quiet),
+        _ => return Ok(false),
+    };
+    match found {
+        Ok(version) => Ok(version != Version::New),
+        Err(error) if error.kind == ErrorKind::WrongInput => Ok(false),
+        Err(error) => Err(error),
+    }
 }

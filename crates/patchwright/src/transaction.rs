@@ -274,8 +274,8 @@ fn take_step(disk: &dyn Disk, step: &Step, trust: Trust) -> Result<()> {
             let now = if look { look_at(disk, path)? } else { before.clone() };
             if now == *before {
                 disk.rename_new(path, &staged(*stash)).map_err(|error| Error::io("remove", path, &error))
-            } else if now == Print::Absent && is_staged(disk, *stash)? {
-                Ok(())
+            } else if now == Print::Absent {
+                Ok(()) // Taken; a later step may have moved it on from the stage.
             } else {
                 Err(changed_meanwhile(path))
             }

@@ -4,12 +4,14 @@ use std::io;
 use std::path::Path;
 
 use patchwright_formats::Manifest;
+use patchwright_formats::manifest::{FilePatch, TreePatch};
 
 use crate::Quiet;
-use crate::apply::Place;
 use crate::apply::file::{recognise_at, refuse_unfinished};
-use crate::error::{Error, ErrorKind, Result};
+use crate::apply::{FolderPlace, Place, tree};
+use crate::error::{ErrorKind, Result};
 use crate::make::make_new;
+use crate::options::ApplyOptions;
 use crate::patch_file::Patch;
 use crate::recognise::Version;
 use crate::report::{VerifyAnswer, VerifyReport, hex};
@@ -32,8 +34,8 @@ pub fn verify(patch: &Path, target: Option<&Path>) -> Result<VerifyReport> {
     };
     let Some(target) = target else { return Ok(report) };
     let answer = match &patch.manifest {
-        Manifest::File(_) => would_apply_to_file(&patch, target),
-        Manifest::Tree(_) => Err(Error::bug("trees come later")),
+        Manifest::File(manifest) => would_apply_to_file(&patch, manifest, target),
+        Manifest::Tree(manifest) => would_apply_to_tree(&patch, manifest, target),
     };
     match answer {
         Ok(Version::New) => report.answer = VerifyAnswer::AlreadyNew,
@@ -61,8 +63,14 @@ fn check_bodies(patch: &Patch) -> Result<()> {
     Ok(())
 }
 
-fn would_apply_to_file(patch: &Patch, target: &Path) -> Result<Version> {
-    let Manifest::File(manifest) = &patch.manifest else { return Err(Error::bug("not a file")) };
+fn would_apply_to_tree(patch: &Patch, manifest: &TreePatch, target: &Path) -> Result<Version> {
+    let place = FolderPlace::of(target)?;
+    let rehearsal = ApplyOptions { dry_run: true, ..ApplyOptions::default() };
+    let report = tree::apply(&place.disk, patch, manifest, &rehearsal, &Quiet)?;
+    Ok(report.from.map_or(Version::New, |number| Version::Old(number - 1)))
+}
+
+fn would_apply_to_file(patch: &Patch, manifest: &FilePatch, target: &Path) -> Result<Version> {
     let place = Place::of_file(target)?;
     refuse_unfinished(&place.disk)?;
     let found = recognise_at(&place.disk, &place.name, manifest, &Quiet)?;

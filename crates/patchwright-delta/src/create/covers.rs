@@ -1,7 +1,7 @@
 //! Joins covers and drops those that cost more than they save.
 //!
-//! Costs are in eighths of a bit and come from measurement (`docs/design/delta-engine.md`): they need not be exact, only
-//! the same everywhere.
+//! Costs are in bits and come from measurement (`docs/design/delta-engine.md`): they need not be exact, only the same
+//! everywhere.
 
 use std::io;
 
@@ -12,16 +12,16 @@ use crate::old::CachedOld;
 use crate::segment::common_prefix;
 
 /// What a cover costs: lengths and seek.
-const COVER: i64 = 27 * 8;
+const COVER: i64 = 60;
 
 /// What a cover costs that goes on where the last one would have gone on.
-const COVER_ON_DIAGONAL: i64 = 16 * 8;
+const COVER_ON_DIAGONAL: i64 = 16;
 
 /// What a corrected byte costs: gap and value.
-const CORRECTION: i64 = 12 * 8;
+const CORRECTION: i64 = 8;
 
 /// What a literal byte costs.
-const LITERAL: i64 = 5 * 8;
+const LITERAL: i64 = 5;
 
 /// The longest gap between two covers on one diagonal that is looked at.
 const MAX_JOIN: u64 = 4096;
@@ -118,7 +118,7 @@ impl Extension {
     /// How far the sum may fall before the walk ends.
     const GIVE_UP: i64 = 32 * Self::MATCH;
     const MATCH: i64 = 5;
-    const MISMATCH: i64 = -7;
+    const MISMATCH: i64 = -4;
 
     /// A walk that ends only where its bytes do.
     pub(super) const fn without_end() -> Self {

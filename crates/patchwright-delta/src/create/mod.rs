@@ -35,6 +35,9 @@ const SEGMENT: u64 = 64 << 20;
 /// How many bytes of the new file are matched as one task.
 const PIECE: usize = 1 << 20;
 
+/// Zstandard beats LZMA on small streams only, and takes longer on large ones.
+const ZSTD_BELOW: usize = 64 << 10;
+
 /// What [`create`] may use. The same options and files give the same body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CreateOptions {
@@ -270,7 +273,9 @@ fn pack(segment: &RawSegment) -> io::Result<Vec<Option<Packed>>> {
         .into_iter()
         .zip(&segment.streams)
         .filter(|(_, raw)| !raw.is_empty())
-        .flat_map(|(kind, raw)| candidates(kind).iter().map(move |candidate| (kind, raw.as_slice(), *candidate)))
+        .flat_map(|(kind, raw)| {
+            candidates(kind, raw.len()).into_iter().map(move |candidate| (kind, raw.as_slice(), candidate))
+        })
         .collect();
     let done: io::Result<Vec<(StreamKind, Packed)>> =
         tasks.into_par_iter().map(|(kind, raw, candidate)| Ok((kind, candidate.pack(kind, raw)?))).collect();
@@ -282,21 +287,21 @@ fn pack(segment: &RawSegment) -> io::Result<Vec<Option<Packed>>> {
 }
 
 /// The forms tried for a stream. The order decides between equals.
-fn candidates(kind: StreamKind) -> &'static [Candidate] {
-    match kind {
-        StreamKind::Literals => &[
-            Candidate::Raw,
-            Candidate::Zstd { level: 19 },
-            Candidate::Lzma { lc: 3, lp: 0, pb: 0 },
-            Candidate::Lzma { lc: 3, lp: 0, pb: 2 },
-        ],
-        _ => &[
-            Candidate::Raw,
-            Candidate::Zstd { level: 19 },
-            Candidate::Lzma { lc: 0, lp: 0, pb: 0 },
-            Candidate::Lzma { lc: 3, lp: 0, pb: 0 },
-        ],
+fn candidates(kind: StreamKind, raw_len: usize) -> Vec<Candidate> {
+    let lzma = |lc, lp, pb| Candidate::Lzma { lc, lp, pb };
+    let mut candidates = vec![Candidate::Raw];
+    if raw_len <= ZSTD_BELOW {
+        candidates.push(Candidate::Zstd { level: 19 });
     }
+    match kind {
+        StreamKind::Literals => candidates.extend([lzma(3, 0, 2), lzma(2, 2, 2)]),
+        StreamKind::Corrections2 => candidates.extend([lzma(0, 1, 1), lzma(3, 0, 0)]),
+        StreamKind::Corrections3 => candidates.extend([lzma(0, 0, 0), lzma(3, 0, 0)]),
+        StreamKind::Corrections4 => candidates.extend([lzma(0, 0, 0), lzma(0, 2, 2)]),
+        StreamKind::Corrections1 | StreamKind::RunLengths => candidates.push(lzma(0, 0, 0)),
+        _ => candidates.push(lzma(1, 0, 0)),
+    }
+    candidates
 }
 
 impl CreateStats {

@@ -1,4 +1,8 @@
 //! The engine as its callers see it: bytes in, bytes out.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::cast_possible_truncation, reason = "the numbers are those of the test")]
+
+mod hostile;
 mod inputs;
 mod round_trip;

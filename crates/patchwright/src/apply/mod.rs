@@ -1,6 +1,8 @@
 //! `patchwright apply`: from the old version to the new one, entirely or not at all.
 
 pub(crate) mod file;
+pub(crate) mod tree;
+mod tree_undo;
 
 use std::ffi::OsStr;
 use std::io;
@@ -35,7 +37,34 @@ pub fn apply(patch: &Path, target: &Path, options: &ApplyOptions, progress: &dyn
                 .map(|report| ApplyReport { target: target.to_owned(), ..report })
                 .map_err(|error| error.under(&place.root))
         }
-        Manifest::Tree(_) => Err(Error::bug("trees come later")),
+        Manifest::Tree(manifest) => {
+            let place = FolderPlace::of(target)?;
+            let report = match &options.output {
+                None => tree::apply(&place.disk, &patch, manifest, options, progress),
+                Some(output) => tree::apply_to(&place, &patch, manifest, output, options, progress),
+            };
+            report
+                .map(|report| ApplyReport { target: target.to_owned(), ..report })
+                .map_err(|error| error.under(&place.root))
+        }
+    }
+}
+
+/// A folder that is patched as a tree.
+pub(crate) struct FolderPlace {
+    pub(crate) root: PathBuf,
+    pub(crate) disk: OsDisk,
+}
+
+impl FolderPlace {
+    /// Opens the folder that `target` leads to.
+    pub(crate) fn of(target: &Path) -> Result<Self> {
+        let root = target.canonicalize().map_err(|error| Error::io("find the target", target, &error))?;
+        if !root.is_dir() {
+            return Err(Error::new(ErrorKind::WrongInput, "the patch is for a folder, and this is a file").at(target));
+        }
+        let disk = OsDisk::open(&root).map_err(|error| Error::io("open the folder", target, &error))?;
+        Ok(Self { root, disk })
     }
 }
 
@@ -72,9 +101,16 @@ pub(crate) fn check_replaceable(disk: &dyn Disk, paths: &[&Path], hard_links: Ha
             hints.push(hint);
         }
     };
+    let root = disk.stat(Path::new("")).map_err(|error| Error::io("look at the folder", "", &error))?;
     for path in paths {
         let failed = |error: io::Error| Error::io("look at", path, &error);
         let Some(stat) = disk.stat(path).map_err(failed)? else { continue };
+        if root.is_some_and(|root| root.device != stat.device) {
+            object(
+                format!("{}: the file stands on another file system than its folder", path.display()),
+                "a mount point cannot be replaced: patch what is mounted there",
+            );
+        }
         if stat.names > 1 && hard_links == HardLinks::Refuse {
             let others = stat.names - 1;
             kind = ErrorKind::Refused;

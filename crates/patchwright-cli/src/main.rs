@@ -1,0 +1,58 @@
+//! The command line of Patchwright: argv becomes a verb of the library, its report becomes text or JSON.
+//!
+//! The path of a call, file by file:
+//!
+//! - `cli.rs` and `commands/*.rs`: what was typed, as clap reads it, and what it means to a verb;
+//! - `progress.rs`: bars on a terminal while the verb works;
+//! - `commands/*.rs`: the report as text, made of the pieces in `text.rs`;
+//! - `console.rs`: the two streams, colours, errors, JSON; `bug.rs`: what happens on a panic.
+//!
+//! `reference.rs` writes the documents that describe all this and holds them against the files in `docs/`.
+
+mod bug;
+mod cli;
+mod commands;
+mod console;
+mod progress;
+#[cfg(test)]
+mod reference;
+mod text;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+use patchwright::{Error, ErrorKind, Result};
+
+use crate::cli::{Cli, Early};
+use crate::console::{Answer, Console};
+
+fn main() -> ExitCode {
+    let typed: Vec<OsString> = std::env::args_os().collect();
+    // Usage errors and panics have no parsed flags to ask, yet they too are printed as JSON and in the chosen colours.
+    let early = Early::read(&typed);
+    early.color.set();
+    let console = Console::new(early.json, false);
+    bug::hold_tongue();
+    let exit_code = bug::catch(&console, || run(&typed, &console));
+    ExitCode::from(exit_code)
+}
+
+fn run(typed: &[OsString], early: &Console) -> u8 {
+    let cli = match Cli::try_parse_from(typed) {
+        Ok(cli) => cli,
+        Err(told) => return early.clap_error(&told),
+    };
+    let console = Console::new(cli.global.json, cli.global.quiet);
+    match answer(&cli, typed, &console).and_then(|answer| console.print(answer)) {
+        Ok(exit_code) => exit_code,
+        Err(error) => console.error(&error),
+    }
+}
+
+fn answer(cli: &Cli, typed: &[OsString], console: &Console) -> Result<Answer> {
+    if console.json && typed.iter().any(|argument| argument.to_str().is_none()) {
+        return Err(Error::new(ErrorKind::Usage, "--json needs file names in UTF-8: JSON has no way to spell others"));
+    }
+    cli.command.run(console)
+}

@@ -1,0 +1,13 @@
+//! Runs the real binary: flags, streams and exit codes as people and scripts see them.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod apply;
+mod contract;
+mod diff;
+mod guide;
+mod harness;
+mod inspect;
+mod revert;
+mod status;
+mod verify;

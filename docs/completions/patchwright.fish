@@ -1,0 +1,112 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_patchwright_global_optspecs
+    string join \n json color= q/quiet h/help V/version
+end
+
+function __fish_patchwright_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_patchwright_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_patchwright_using_subcommand
+    set -l cmd (__fish_patchwright_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c patchwright -n "__fish_patchwright_needs_command" -l color -d 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c patchwright -n "__fish_patchwright_needs_command" -l json -d 'Print one JSON object instead of text'
+complete -c patchwright -n "__fish_patchwright_needs_command" -s q -l quiet -d 'Show no progress and no notes; warnings and errors stay'
+complete -c patchwright -n "__fish_patchwright_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c patchwright -n "__fish_patchwright_needs_command" -s V -l version -d 'Print version'
+complete -c patchwright -n "__fish_patchwright_needs_command" -f -a "diff" -d 'Make a patch that leads from each OLD version to the NEW one'
+complete -c patchwright -n "__fish_patchwright_needs_command" -f -a "apply" -d 'Turn TARGET into the new version'
+complete -c patchwright -n "__fish_patchwright_needs_command" -f -a "revert" -d 'Take a patch back: TARGET becomes what it was before'
+complete -c patchwright -n "__fish_patchwright_needs_command" -f -a "status" -d 'Show which patches TARGET has that can be taken back'
+complete -c patchwright -n "__fish_patchwright_needs_command" -f -a "inspect" -d 'Show what is in PATCH: versions, ranges, sizes, methods, and where the bytes went'
+complete -c patchwright -n "__fish_patchwright_needs_command" -f -a "verify" -d 'Say whether PATCH is whole and, with TARGET, whether it would apply'
+complete -c patchwright -n "__fish_patchwright_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
+complete -c patchwright -n "__fish_patchwright_needs_command" -f -a "man" -d 'Print the manual page, or write those of all verbs'
+complete -c patchwright -n "__fish_patchwright_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -s o -l output -d 'Where to write the patch' -r -F
+complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -l ignore -d 'Ranges of the old file whose content does not matter' -r
+complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -l retain -d 'Ranges that keep what they hold in the file being patched' -r
+complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -l regions -d 'A file that lists ignored and retained ranges by path; the way to give those of folders' -r -F
+complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -l max-memory -d 'Most memory that matching may use, such as 2GiB or 512MiB; a smaller limit may make a larger patch' -r
+complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -l threads -d 'Threads to use; all cores without it' -r
+complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -l color -d 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -l json -d 'Print one JSON object instead of text'
+complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -s q -l quiet -d 'Show no progress and no notes; warnings and errors stay'
+complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c patchwright -n "__fish_patchwright_using_subcommand apply" -s o -l output -d 'Write the result here and leave TARGET alone' -r -F
+complete -c patchwright -n "__fish_patchwright_using_subcommand apply" -l color -d 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c patchwright -n "__fish_patchwright_using_subcommand apply" -l dry-run -d 'Do everything but the change'
+complete -c patchwright -n "__fish_patchwright_using_subcommand apply" -l no-undo -d 'Keep nothing for `revert`: the patch cannot be taken back'
+complete -c patchwright -n "__fish_patchwright_using_subcommand apply" -l break-hard-links -d 'Replace TARGET although it has other names (hard links), which stay at the old version'
+complete -c patchwright -n "__fish_patchwright_using_subcommand apply" -l json -d 'Print one JSON object instead of text'
+complete -c patchwright -n "__fish_patchwright_using_subcommand apply" -s q -l quiet -d 'Show no progress and no notes; warnings and errors stay'
+complete -c patchwright -n "__fish_patchwright_using_subcommand apply" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c patchwright -n "__fish_patchwright_using_subcommand revert" -l color -d 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c patchwright -n "__fish_patchwright_using_subcommand revert" -l dry-run -d 'Do everything but the change'
+complete -c patchwright -n "__fish_patchwright_using_subcommand revert" -l break-hard-links -d 'Replace TARGET although it has other names (hard links), which stay as they are'
+complete -c patchwright -n "__fish_patchwright_using_subcommand revert" -l json -d 'Print one JSON object instead of text'
+complete -c patchwright -n "__fish_patchwright_using_subcommand revert" -s q -l quiet -d 'Show no progress and no notes; warnings and errors stay'
+complete -c patchwright -n "__fish_patchwright_using_subcommand revert" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c patchwright -n "__fish_patchwright_using_subcommand status" -l color -d 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c patchwright -n "__fish_patchwright_using_subcommand status" -l json -d 'Print one JSON object instead of text'
+complete -c patchwright -n "__fish_patchwright_using_subcommand status" -s q -l quiet -d 'Show no progress and no notes; warnings and errors stay'
+complete -c patchwright -n "__fish_patchwright_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c patchwright -n "__fish_patchwright_using_subcommand inspect" -l color -d 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c patchwright -n "__fish_patchwright_using_subcommand inspect" -l json -d 'Print one JSON object instead of text'
+complete -c patchwright -n "__fish_patchwright_using_subcommand inspect" -s q -l quiet -d 'Show no progress and no notes; warnings and errors stay'
+complete -c patchwright -n "__fish_patchwright_using_subcommand inspect" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c patchwright -n "__fish_patchwright_using_subcommand verify" -l color -d 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c patchwright -n "__fish_patchwright_using_subcommand verify" -l json -d 'Print one JSON object instead of text'
+complete -c patchwright -n "__fish_patchwright_using_subcommand verify" -s q -l quiet -d 'Show no progress and no notes; warnings and errors stay'
+complete -c patchwright -n "__fish_patchwright_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c patchwright -n "__fish_patchwright_using_subcommand completions" -l color -d 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c patchwright -n "__fish_patchwright_using_subcommand completions" -l json -d 'Print one JSON object instead of text'
+complete -c patchwright -n "__fish_patchwright_using_subcommand completions" -s q -l quiet -d 'Show no progress and no notes; warnings and errors stay'
+complete -c patchwright -n "__fish_patchwright_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c patchwright -n "__fish_patchwright_using_subcommand man" -s o -l output -d 'Write one page for the program and one for each verb into this folder, which is made if need be' -r -F
+complete -c patchwright -n "__fish_patchwright_using_subcommand man" -l color -d 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c patchwright -n "__fish_patchwright_using_subcommand man" -l json -d 'Print one JSON object instead of text'
+complete -c patchwright -n "__fish_patchwright_using_subcommand man" -s q -l quiet -d 'Show no progress and no notes; warnings and errors stay'
+complete -c patchwright -n "__fish_patchwright_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify completions man help" -f -a "diff" -d 'Make a patch that leads from each OLD version to the NEW one'
+complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify completions man help" -f -a "apply" -d 'Turn TARGET into the new version'
+complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify completions man help" -f -a "revert" -d 'Take a patch back: TARGET becomes what it was before'
+complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify completions man help" -f -a "status" -d 'Show which patches TARGET has that can be taken back'
+complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify completions man help" -f -a "inspect" -d 'Show what is in PATCH: versions, ranges, sizes, methods, and where the bytes went'
+complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify completions man help" -f -a "verify" -d 'Say whether PATCH is whole and, with TARGET, whether it would apply'
+complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify completions man help" -f -a "completions" -d 'Print the completion script of a shell'
+complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify completions man help" -f -a "man" -d 'Print the manual page, or write those of all verbs'
+complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -1,0 +1,79 @@
+//! Size, time and memory against other tools, on the corpus. The measuring is done by the package in `bench/`.
+
+use std::path::Path;
+
+use crate::args::Args;
+use crate::run::{cargo, has, output, root, show, target_dir, today};
+use crate::setup::{Group, ensure};
+use crate::{Failure, Result, corpus};
+
+pub(crate) fn run(mut args: Args) -> Result {
+    let dir = root().join(args.value("--corpus")?.as_deref().unwrap_or("corpus"));
+    let pairs = args.value("--pairs")?;
+    let out = args.value("--out")?;
+    match args.free(1)?.as_slice() {
+        [what] if what == "delta" => delta(&dir, pairs, out),
+        _ => Err(Failure::Usage("bench what? There is: delta".into())),
+    }
+}
+
+fn delta(dir: &Path, pairs: Option<String>, out: Option<String>) -> Result {
+    ensure(Group::Bench)?;
+    // The other pairs of the corpus are more old versions for patches with several of them.
+    let ids: Vec<String> = match &pairs {
+        Some(list) => list.split(',').map(String::from).collect(),
+        None => corpus::ids("d").collect(),
+    };
+    corpus::fetch(dir, &ids)?;
+    show(cargo().args(["build", "--release", "--locked", "--package", "patchwright-cli"]))?;
+
+    // The committed table is of the whole corpus; a first look goes elsewhere.
+    let out = match (out, &pairs) {
+        (Some(out), _) => root().join(out),
+        (None, None) => root().join(format!("bench/results/{}.md", machine())),
+        (None, Some(_)) => target_dir().join("bench-delta.md"),
+    };
+    let mut bench = cargo();
+    bench.args(["run", "--release", "--locked", "--quiet", "--manifest-path", "bench/Cargo.toml", "--", "delta"]);
+    bench.arg(dir).arg("--patchwright").arg(target_dir().join("release/patchwright"));
+    bench.args(["--date", &today()?, "--commit", &commit(), "--out"]).arg(&out);
+    show(bench.args(["--pairs", &ids.join(",")]))?;
+    println!("{}", out.display());
+    Ok(())
+}
+
+/// A name for this kind of machine, never for this one: its processor and how many of them.
+fn machine() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or(std::env::consts::ARCH);
+    let count = std::thread::available_parallelism().map_or(1, usize::from);
+    format!("{}-{count}-core", slug(model))
+}
+
+fn slug(text: &str) -> String {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let noise = ["r", "tm", "cpu", "processor"];
+    let words = words.map(str::to_ascii_lowercase).filter(|word| !noise.contains(&word.as_str()));
+    words.collect::<Vec<_>>().join("-")
+}
+
+/// The commit that is measured, marked when the tree has changes.
+fn commit() -> String {
+    if !has("git") {
+        return "unknown".into();
+    }
+    let describe = ["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"];
+    output(std::process::Command::new("git").args(describe).current_dir(root()))
+        .map_or_else(|_| "unknown".into(), |id| id.trim().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn machines_are_named_by_their_processor() {
+        assert_eq!(slug(": Intel(R) Xeon(R) Processor @ 2.60GHz"), "intel-xeon-2-60ghz");
+        assert_eq!(slug(": AMD EPYC 7B13"), "amd-epyc-7b13");
+    }
+}

@@ -1,0 +1,180 @@
+//! Debian packages that a chore needs and the machine lacks.
+//!
+//! A package counts as present when the command that we want from it is there, wherever it came from. Installing is said
+//! before it is done. Where it may not be done, the error says what to type.
+
+use std::process::Command;
+
+use crate::args::Args;
+use crate::run::{has, output, show, succeeds};
+use crate::{Failure, Result};
+
+/// A Debian package and the command that we want from it.
+struct Package {
+    name: &'static str,
+    command: &'static str,
+}
+
+const fn package(name: &'static str, command: &'static str) -> Package {
+    Package { name, command }
+}
+
+/// The chores that need packages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Group {
+    /// Nothing beyond what every Debian has; a name of its own so that `setup demo` can be asked for.
+    Demo,
+    /// The demo without two versions in the Debian sources.
+    DemoPyPi,
+    Test,
+    Bench,
+    Corpus,
+}
+
+impl Group {
+    fn named(name: &str) -> Result<Group> {
+        match name {
+            "demo" => Ok(Group::Demo),
+            "test" => Ok(Group::Test),
+            "bench" => Ok(Group::Bench),
+            "corpus" => Ok(Group::Corpus),
+            _ => Err(Failure::Usage(format!("no group of packages is called {name}"))),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Group::Demo | Group::DemoPyPi => "demo",
+            Group::Test => "test",
+            Group::Bench => "bench",
+            Group::Corpus => "corpus",
+        }
+    }
+
+    fn packages(self) -> &'static [Package] {
+        const PIP: Package = package("python3-pip", "pip");
+        match self {
+            Group::Demo => &[],
+            Group::DemoPyPi => &[PIP],
+            Group::Test => {
+                const {
+                    &[
+                        package("attr", "setfattr"),
+                        package("acl", "setfacl"),
+                        package("e2fsprogs", "chattr"),
+                        package("xz-utils", "xz"),
+                    ]
+                }
+            }
+            Group::Bench => {
+                const {
+                    &[
+                        package("bsdiff", "bsdiff"),
+                        package("xdelta3", "xdelta3"),
+                        package("zstd", "zstd"),
+                        package("xz-utils", "xz"),
+                    ]
+                }
+            }
+            Group::Corpus => const { &[PIP, package("npm", "npm")] },
+        }
+    }
+
+    fn missing(self) -> Vec<&'static Package> {
+        self.packages().iter().filter(|package| !has(package.command)).collect()
+    }
+}
+
+pub(crate) fn run(args: Args) -> Result {
+    let names = args.free(usize::MAX)?;
+    let groups = match names.as_slice() {
+        [] => vec![Group::Test],
+        names => names.iter().map(|name| Group::named(name)).collect::<Result<_>>()?,
+    };
+    for group in groups {
+        ensure(group)?;
+        println!("{}: nothing is missing", group.name());
+    }
+    Ok(())
+}
+
+/// Makes sure that the commands of `group` are there; installs packages, after saying which, where it may.
+pub(crate) fn ensure(group: Group) -> Result {
+    let missing = group.missing();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<&str> = missing.iter().map(|package| package.name).collect();
+    let names = names.join(" ");
+    if !has("apt-get") {
+        let commands: Vec<&str> = missing.iter().map(|package| package.command).collect();
+        return Err(format!("no apt-get here; put these commands on PATH: {}", commands.join(" ")).into());
+    }
+    let Some(rights) = Rights::find() else {
+        return Err(format!(
+            "Debian packages are missing and may not be installed from here (not root, no sudo without a password); run:\n  \
+             sudo apt-get install -y --no-install-recommends {names}"
+        )
+        .into());
+    };
+    println!("installs: {names}");
+    // Lists may be old, or absent in a container. When they cannot be renewed, the old ones may still do.
+    if let Err(error) = apt_update(rights) {
+        eprintln!("{error}; goes on with the package lists that are here");
+    }
+    let install = ["install", "-y", "-q", "--no-install-recommends"];
+    show(rights.command("apt-get").args(install).args(names.split(' ')))?;
+    match group.missing().as_slice() {
+        [] => Ok(()),
+        [package, ..] => Err(format!("{} is installed, but {} is not there", package.name, package.command).into()),
+    }
+}
+
+/// How this process may act as root.
+#[derive(Clone, Copy)]
+pub(crate) enum Rights {
+    Root,
+    Sudo,
+}
+
+impl Rights {
+    pub(crate) fn find() -> Option<Rights> {
+        if output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0") {
+            Some(Rights::Root)
+        } else if succeeds(Command::new("sudo").args(["-n", "true"])) {
+            Some(Rights::Sudo)
+        } else {
+            None
+        }
+    }
+
+    fn command(self, program: &str) -> Command {
+        let mut command = match self {
+            Rights::Root => Command::new("env"),
+            Rights::Sudo => Command::new("sudo"),
+        };
+        if let Rights::Sudo = self {
+            command.args(["-n", "env"]);
+        }
+        command.args(["DEBIAN_FRONTEND=noninteractive", program]);
+        command
+    }
+}
+
+/// Renews the package lists.
+pub(crate) fn apt_update(rights: Rights) -> Result {
+    show(rights.command("apt-get").args(["update", "-q"]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_have_the_names_that_help_tells() {
+        for name in ["demo", "test", "bench", "corpus"] {
+            assert_eq!(Group::named(name).unwrap().name(), name);
+        }
+        assert!(matches!(Group::named("nope"), Err(Failure::Usage(_))));
+    }
+}
