@@ -10,6 +10,7 @@
 //! takes all back where that is not possible; which steps were taken is seen by looking at what is there, never by
 //! counting.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::{self, Write};
@@ -34,6 +35,8 @@ const LOCK_WAIT: Duration = Duration::from_millis(100);
 /// A change being prepared; the folder is locked while it lives.
 pub(crate) struct Transaction<'d> {
     disk: &'d dyn Disk,
+    /// A journal stands, or may stand after a power cut: what it needs must not be cleaned up.
+    unfinished: Cell<bool>,
     _lock: Box<dyn Lock>,
 }
 
@@ -41,11 +44,22 @@ impl<'d> Transaction<'d> {
     /// Locks the folder, completes or takes back what an earlier call left unfinished, and opens an empty stage.
     pub(crate) fn begin(disk: &'d dyn Disk) -> Result<(Self, Option<Recovered>)> {
         let lock = take_lock(disk)?;
-        let transaction = Self { disk, _lock: lock };
-        let recovered = transaction.recover()?;
-        transaction.clear_stage().map_err(|error| Error::io("clear the stage", stage(), &error))?;
-        disk.make_folder(&stage(), 0o700).map_err(|error| Error::io("make the stage", stage(), &error))?;
-        Ok((transaction, recovered))
+        let transaction = Self { disk, unfinished: Cell::new(true), _lock: lock };
+        match transaction.open() {
+            Ok(recovered) => Ok((transaction, recovered)),
+            Err(error) => {
+                transaction.finish();
+                Err(error)
+            }
+        }
+    }
+
+    fn open(&self) -> Result<Option<Recovered>> {
+        let recovered = self.recover()?;
+        self.unfinished.set(false);
+        self.clear_stage().map_err(|error| Error::io("clear the stage", stage(), &error))?;
+        self.disk.make_folder(&stage(), 0o700).map_err(|error| Error::io("make the stage", stage(), &error))?;
+        Ok(recovered)
     }
 
     /// Where the staged file with this number stands.
@@ -55,17 +69,23 @@ impl<'d> Transaction<'d> {
 
     /// Writes the journal and takes its steps. On an error nothing has changed, unless the error says otherwise.
     pub(crate) fn commit(&self, journal: &Journal) -> Result<()> {
-        self.write_journal(journal).map_err(|error| Error::io("write the journal", journal_path(), &error))?;
+        let failed = |error: io::Error| Error::io("write the journal", journal_path(), &error);
+        self.write_draft(journal).map_err(failed)?;
+        self.unfinished.set(true);
+        self.publish_draft().map_err(|error| self.withdraw(failed(error)))?;
         match self.forward(journal, Trust::Fresh) {
             Ok(()) => self.conclude(journal),
             Err(error) => Err(self.take_back(journal, error)),
         }
     }
 
-    /// Removes the stage, and our whole folder when nothing is left in it. What cannot be removed stays.
+    /// Removes the stage, and our whole folder when nothing is left in it. What cannot be removed stays, and what an
+    /// unfinished change needs.
     pub(crate) fn finish(self) {
-        let _ = self.clear_stage();
-        remove_if_unused(self.disk);
+        if !self.unfinished.get() {
+            let _ = self.clear_stage();
+            remove_if_unused(self.disk);
+        }
     }
 
     fn recover(&self) -> Result<Option<Recovered>> {
@@ -87,32 +107,54 @@ impl<'d> Transaction<'d> {
         }
     }
 
-    fn write_journal(&self, journal: &Journal) -> io::Result<()> {
-        let draft = state("journal.new");
-        self.disk.sync_folder(&stage())?;
-        if self.disk.stat(&draft)?.is_some() {
-            self.disk.remove(&draft)?;
+    /// Takes a journal back before any of its steps was taken.
+    fn withdraw(&self, error: Error) -> Error {
+        let remove = || -> io::Result<()> {
+            if self.disk.stat(&journal_path())?.is_some() {
+                self.disk.remove(&journal_path())?;
+            }
+            self.disk.sync_folder(Path::new(STATE_DIR))
+        };
+        match remove() {
+            Ok(()) => {
+                self.unfinished.set(false);
+                error
+            }
+            Err(second) => unfinished(error).details([format!("and removing it fails: {second}")]),
         }
-        self.disk.create(&draft)?.write_all(&journal.encode())?;
-        self.disk.sync_file(&draft)?;
-        self.disk.rename(&draft, &journal_path())?;
+    }
+
+    fn write_draft(&self, journal: &Journal) -> io::Result<()> {
+        self.disk.sync_folder(&stage())?;
+        self.disk.create(&draft())?.write_all(&journal.encode())?;
+        self.disk.sync_file(&draft())
+    }
+
+    fn publish_draft(&self) -> io::Result<()> {
+        self.disk.rename(&draft(), &journal_path())?;
         self.disk.sync_folder(Path::new(STATE_DIR))
     }
 
     /// Makes the steps durable, then forgets them.
     fn conclude(&self, journal: &Journal) -> Result<()> {
         self.make_durable(journal)
-            .map_err(|error| unfinished(Error::io("make the change durable", journal_path(), &error)))
+            .map_err(|error| unfinished(Error::io("make the change durable", journal_path(), &error)))?;
+        self.unfinished.set(false);
+        Ok(())
     }
 
     fn make_durable(&self, journal: &Journal) -> io::Result<()> {
-        for folder in touched_folders(journal) {
-            match self.disk.sync_folder(&folder) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        for path in modes_set(journal) {
+            match self.disk.stat(path)?.map(|stat| stat.kind) {
+                Some(FileKind::File) => unless_gone(self.disk.sync_file(path))?,
+                Some(FileKind::Folder) => unless_gone(self.disk.sync_folder(path))?,
                 _ => {}
             }
         }
-        self.disk.sync_folder(&stage())?;
+        for folder in touched_folders(journal) {
+            unless_gone(self.disk.sync_folder(&folder))?;
+        }
+        unless_gone(self.disk.sync_folder(&stage()))?;
         self.disk.remove(&journal_path())?;
         self.disk.sync_folder(Path::new(STATE_DIR))
     }
@@ -126,6 +168,9 @@ impl<'d> Transaction<'d> {
     }
 
     fn clear_stage(&self) -> io::Result<()> {
+        if self.disk.stat(&draft())?.is_some() {
+            self.disk.remove(&draft())?;
+        }
         if self.disk.stat(&stage())?.is_none() {
             return Ok(());
         }
@@ -149,6 +194,16 @@ enum Trust {
 pub(crate) fn is_unfinished(disk: &dyn Disk) -> Result<bool> {
     let found = disk.stat(&journal_path()).map_err(|error| Error::io("look for a journal", journal_path(), &error))?;
     Ok(found.is_some())
+}
+
+/// Whether a call died here, half-way or while it prepared or cleaned up, or is at work right now.
+pub(crate) fn is_untidy(disk: &dyn Disk) -> Result<bool> {
+    for path in [journal_path(), draft(), stage()] {
+        if disk.stat(&path).map_err(|error| Error::io("look for a journal", &path, &error))?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// By what the file or link at `path` is recognised.
@@ -176,7 +231,11 @@ fn take_lock(disk: &dyn Disk) -> Result<Box<dyn Lock>> {
             // Taken; or removed together with its folder between two calls of ours.
             Ok(None) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(Error::io("take the lock", lock_path, &error)),
+            Err(error) => {
+                // Only if nothing is in it.
+                let _ = disk.remove_folder(Path::new(STATE_DIR));
+                return Err(Error::io("take the lock", lock_path, &error));
+            }
         }
     }
     Err(Error::new(ErrorKind::Busy, "another patchwright is at work in this folder")
@@ -233,6 +292,11 @@ fn journal_path() -> PathBuf {
     state("journal")
 }
 
+/// The journal while it is being written.
+fn draft() -> PathBuf {
+    state("journal.new")
+}
+
 fn stage() -> PathBuf {
     state("stage")
 }
@@ -248,6 +312,19 @@ fn set_aside(stash: u64) -> PathBuf {
 
 fn raw(path: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(path))
+}
+
+/// What is gone need not be made durable.
+fn unless_gone(result: io::Result<()>) -> io::Result<()> {
+    result.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+}
+
+/// Whose permission bits the journal sets: they are no part of the folder that the name stands in.
+fn modes_set(journal: &Journal) -> impl Iterator<Item = &Path> {
+    journal.steps.iter().filter_map(|step| match step {
+        Step::SetMode { path, .. } => Some(raw(path)),
+        _ => None,
+    })
 }
 
 fn touched_folders(journal: &Journal) -> BTreeSet<PathBuf> {
