@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`fault`] | a disk that fails or dies at the n-th call |
 //! | [`memory`] | a disk in memory that loses power: what was not synced may be gone |
+//! | [`file`] | both, on single files |
 
 mod fault;
+mod file;
 mod memory;
