@@ -316,7 +316,15 @@ fn raw(path: &[u8]) -> &Path {
 
 /// What is gone need not be made durable.
 fn unless_gone(result: io::Result<()>) -> io::Result<()> {
-    result.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+    match result {
+        Err(error) if is_gone(&error) => Ok(()),
+        other => other,
+    }
+}
+
+/// Nothing stands there; or a file has taken the place of a folder on the way, so that nothing can.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// Whose permission bits the journal sets: they are no part of the folder that the name stands in.
@@ -348,19 +356,21 @@ fn take_step(disk: &dyn Disk, step: &Step, trust: Trust) -> Result<()> {
     match step {
         Step::Take { path, stash, before } => {
             let path = raw(path);
-            let now = if look { look_at(disk, path)? } else { before.clone() };
-            if now == *before {
-                disk.rename_new(path, &staged(*stash)).map_err(|error| Error::io("remove", path, &error))
-            } else if now == Print::Absent {
-                Ok(()) // Taken; a later step may have moved it on from the stage.
-            } else {
-                Err(changed_meanwhile(path))
+            let now = if look { look_at(disk, path)? } else { Standing::Print(before.clone()) };
+            match now {
+                Standing::Print(now) if now == *before => {
+                    disk.rename_new(path, &staged(*stash)).map_err(|error| Error::io("remove", path, &error))
+                }
+                // Taken. A later step may have moved it on from the stage, or made a folder in its place.
+                Standing::Print(Print::Absent) | Standing::Folder => Ok(()),
+                Standing::Print(_) => Err(changed_meanwhile(path)),
             }
         }
         Step::RemoveFolder { path, .. } => {
             let path = raw(path);
             match disk.remove_folder(path) {
-                Err(error) if look && error.kind() == io::ErrorKind::NotFound => Ok(()),
+                // A later step may have put a file in its place.
+                Err(error) if look && is_gone(&error) => Ok(()),
                 other => other.map_err(|error| Error::io("remove the folder", path, &error)),
             }
         }
@@ -373,11 +383,11 @@ fn take_step(disk: &dyn Disk, step: &Step, trust: Trust) -> Result<()> {
         }
         Step::Put { path, stash, before, after } => {
             let path = raw(path);
-            let now = if look { look_at(disk, path)? } else { before.clone() };
+            let now = if look { look_at(disk, path)? } else { Standing::Print(before.clone()) };
             // A step that was taken left nothing, or the old file, in the stage.
-            if look && now == *after && look_at(disk, &staged(*stash))? != *after {
+            if look && now.is(after) && !look_at(disk, &staged(*stash))?.is(after) {
                 Ok(())
-            } else if now == *before {
+            } else if now.is(before) {
                 put(disk, path, *stash, before).map_err(|error| Error::io("replace", path, &error))
             } else {
                 Err(changed_meanwhile(path))
@@ -416,7 +426,7 @@ fn take_step_back(disk: &dyn Disk, step: &Step) -> Result<()> {
     match step {
         Step::Take { path, stash, .. } => {
             let path = raw(path);
-            if look_at(disk, path)? != Print::Absent || !is_staged(disk, *stash)? {
+            if !look_at(disk, path)?.is(&Print::Absent) || !is_staged(disk, *stash)? {
                 return Ok(());
             }
             disk.rename_new(&staged(*stash), path).map_err(|error| Error::io("put back", path, &error))
@@ -434,11 +444,9 @@ fn take_step_back(disk: &dyn Disk, step: &Step) -> Result<()> {
         Step::MakeFolder { path, .. } => {
             let path = raw(path);
             match disk.remove_folder(path) {
-                // Gone, or somebody has put something inside meanwhile: then it stays.
-                Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => {
-                    Err(Error::io("remove the folder", path, &error))
-                }
-                _ => Ok(()),
+                // Never made; or somebody has put something inside meanwhile: then it stays.
+                Err(error) if is_gone(&error) || error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
+                other => other.map_err(|error| Error::io("remove the folder", path, &error)),
             }
         }
         Step::Put { path, stash, before, after } => put_back(disk, raw(path), *stash, before, after),
@@ -447,11 +455,14 @@ fn take_step_back(disk: &dyn Disk, step: &Step) -> Result<()> {
 }
 
 fn put_back(disk: &dyn Disk, path: &Path, stash: u64, before: &Print, after: &Print) -> Result<()> {
-    if look_at(disk, &staged(stash))? == *after {
+    if look_at(disk, &staged(stash))?.is(after) {
         return Ok(()); // The step was not taken.
     }
-    if look_at(disk, path)? != *after {
-        return if look_at(disk, path)? == *before { Ok(()) } else { Err(changed_meanwhile(path)) };
+    match look_at(disk, path)? {
+        Standing::Print(now) if now == *after => {}
+        Standing::Print(now) if now != *before => return Err(changed_meanwhile(path)),
+        // Neither was it taken where the folder that is to go stands yet.
+        _ => return Ok(()),
     }
     let restore = || -> io::Result<()> {
         if *before == Print::Absent {
@@ -476,8 +487,26 @@ fn is_staged(disk: &dyn Disk, stash: u64) -> Result<bool> {
     Ok(disk.stat(&path).map_err(|error| Error::io("look at", &path, &error))?.is_some())
 }
 
-fn look_at(disk: &dyn Disk, path: &Path) -> Result<Print> {
-    print_of(disk, path).map_err(|error| Error::io("look at", path, &error))
+/// What a step finds at its path.
+enum Standing {
+    Print(Print),
+    Folder,
+}
+
+impl Standing {
+    fn is(&self, print: &Print) -> bool {
+        matches!(self, Self::Print(found) if found == print)
+    }
+}
+
+fn look_at(disk: &dyn Disk, path: &Path) -> Result<Standing> {
+    let look = || match disk.stat(path) {
+        Ok(Some(stat)) if stat.kind == FileKind::Folder => Ok(Standing::Folder),
+        Err(error) if is_gone(&error) => Ok(Standing::Print(Print::Absent)),
+        Err(error) => Err(error),
+        Ok(_) => print_of(disk, path).map(Standing::Print),
+    };
+    look().map_err(|error| Error::io("look at", path, &error))
 }
 
 fn changed_meanwhile(path: &Path) -> Error {

@@ -235,7 +235,7 @@ impl Node {
             return;
         }
         let content = match random.below(5) {
-            _ if self.kind != FileKind::File => self.now.content.clone(),
+            _ if self.kind != FileKind::File || self.now.content == self.safe.content => self.now.content.clone(),
             0 => self.safe.content.clone(),
             1 => self.now.content.clone(),
             2 => Arc::new(self.now.content[..random.up_to(self.now.content.len())].to_vec()),
@@ -560,6 +560,9 @@ impl Disk for MemoryDisk {
         }
         now.extended.sort();
         node.changed = clock;
+        if node.kind == FileKind::Link {
+            node.safe = node.now.clone(); // A link cannot be synced: it goes with its name.
+        }
         Ok(())
     }
 
