@@ -11,7 +11,8 @@ use patchwright::range_list::parse_ignore;
 use patchwright::report::{DiffReport, Subject, TreeSummary};
 use patchwright::{DiffOptions, ErrorKind, Quiet, Result, diff};
 use patchwright_formats::manifest::{Node, OldTree, Source, TreePatch};
-use patchwright_formats::{Container, Kind, Manifest};
+use patchwright_formats::{Blanked, Container, Kind, Manifest, ReadAt};
+use proptest::prelude::*;
 use tempfile::TempDir;
 
 /// What stands at a path of a test tree.
@@ -396,7 +397,7 @@ fn versions_that_say_nothing_new_are_left_out() {
     let ends = |line: &str, end: &str| assert!(line.ends_with(end), "{line}");
     ends(&patch.report.warnings[0], "old1) is the new version already and left out");
     ends(&patch.report.warnings[1], "old2) and left out");
-    let nothing = Bench::new(&[two.clone()], &two);
+    let nothing = Bench::new(std::slice::from_ref(&two), &two);
     assert_eq!(nothing.refused(ErrorKind::No), ["old tree 1 (old1) is the new version already and left out"]);
 }
 
@@ -476,10 +477,10 @@ fn retained_bytes_that_could_move_twice_are_refused() {
     let old = tree([("app", file("version 1")), ("config", config(0))]);
     // The application tells the versions apart.
     let new = tree([("app", file("version 2")), ("config", config(16))]);
-    Bench::new(&[old.clone()], &new).regions(regions).made();
+    Bench::new(std::slice::from_ref(&old), &new).regions(regions).made();
     let new = tree([("app", file("version 1")), ("config", config(16))]);
     assert_eq!(
-        Bench::new(&[old.clone()], &new).regions(regions).refused(ErrorKind::Usage),
+        Bench::new(std::slice::from_ref(&old), &new).regions(regions).refused(ErrorKind::Usage),
         [
             "old tree 1 (old1) and the new version: applying the patch twice would move the retained bytes of 'config' twice"
         ]
@@ -554,4 +555,256 @@ fn thousands_of_new_files_find_their_old_ones() {
         })
         .count();
     assert_eq!(wrong, 0);
+}
+
+fn guide(name: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide").join(name)).unwrap()
+}
+
+#[test]
+fn the_examples_of_the_guide_are_read() {
+    let text = guide("regions.md");
+    let examples: Vec<&str> = text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert_eq!(examples.len(), 3);
+    let folder = TempDir::new().unwrap();
+    let (old, patch) = (folder.path().join("old"), folder.path().join("fix.pwp"));
+    fs::write(&old, noise(1, 0x10000)).unwrap();
+    let new = folder.path().join("new");
+    fs::write(&new, noise(2, 0x10000)).unwrap();
+    let mut patches = examples[1..].iter().map(|example| {
+        let regions = folder.path().join("regions.toml");
+        fs::write(&regions, example).unwrap();
+        let options = DiffOptions { regions: Some(regions), ..DiffOptions::default() };
+        diff(std::slice::from_ref(&old), &new, &patch, &options, &Quiet).unwrap();
+        fs::read(&patch).unwrap()
+    });
+    assert_eq!(patches.next(), patches.next());
+    let version = |seed| {
+        tree([
+            ("bin/app", file(noise(seed, 0x600))),
+            ("etc/app.conf", file(noise(seed, 10))),
+            ("share/cache.db", file(noise(seed, 0x3000))),
+        ])
+    };
+    let patch = Bench::new(&[version(1), version(2)], &version(3)).regions(examples[0]).made();
+    assert_eq!(patch.report.warnings, Vec::<String>::new());
+    assert_eq!(
+        patch.lines(1),
+        ["bin/ 755", "bin/app 644 ~ bin/app", "etc/ 755", "share/ 755", "share/cache.db 644 ~ share/cache.db"]
+    );
+}
+
+#[test]
+fn the_schema_knows_the_keys_that_the_reader_knows() {
+    let schema: serde_json::Value = serde_json::from_str(&guide("regions.schema.json")).unwrap();
+    let keys = |at: &str| -> Vec<String> {
+        let properties = schema.pointer(at).unwrap_or_else(|| panic!("{at}"));
+        properties.as_object().unwrap().keys().cloned().collect()
+    };
+    let mut of_ranges = keys("/properties/ignore/items/properties");
+    of_ranges.extend(keys("/properties/retain/items/properties"));
+    of_ranges.sort();
+    of_ranges.dedup();
+    for (table, known) in [
+        ("", keys("/properties")),
+        ("[[ignore]]\n", of_ranges.clone()),
+        ("[[retain]]\n", of_ranges),
+        ("[[exclude]]\n", keys("/properties/exclude/items/properties")),
+    ] {
+        let bench = Bench::new(&[tree([])], &tree([])).regions(&format!("{table}unheard-of = 1\n"));
+        let error = bench.diff().unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Malformed);
+        let told = error.message.split_once("unknown field `unheard-of`, expected").unwrap().1;
+        let mut told: Vec<&str> = told.split('`').skip(1).step_by(2).collect();
+        told.sort_unstable();
+        assert_eq!(told, known, "{table}");
+    }
+}
+
+fn paths() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec!["a", "b", "c", "d", "a/x", "a/y", "b/x", "b/x/z", "c/y", "c/y/e"])
+}
+
+fn items() -> impl Strategy<Value = Item> {
+    let content = (0u32..5, prop::sample::select(vec![0usize, 1, 20, 100, 700, 700, 3000]), any::<bool>());
+    prop_oneof![
+        6 => (content, prop::sample::select(vec![0o644, 0o755, 0o400, 0o6711])).prop_map(|((seed, len, edit), mode)| {
+            let bytes = noise(seed, len);
+            Item::File(mode, if edit { edited(&bytes) } else { bytes })
+        }),
+        2 => prop::sample::select(vec![0o755, 0o700, 0o1777]).prop_map(Item::Folder),
+        1 => prop::sample::select(vec!["a", "../outside", "nowhere"]).prop_map(link),
+    ]
+}
+
+/// A change to the entry that the number picks.
+#[derive(Clone, Debug)]
+enum Edit {
+    Remove(usize),
+    Rename(usize, &'static str),
+    Content(usize),
+    Put(&'static str, Item),
+}
+
+fn edits() -> impl Strategy<Value = Vec<Edit>> {
+    let pick = || 0usize..100;
+    let edit = prop_oneof![
+        1 => pick().prop_map(Edit::Remove),
+        1 => (pick(), paths()).prop_map(|(pick, path)| Edit::Rename(pick, path)),
+        2 => pick().prop_map(Edit::Content),
+        1 => (paths(), items()).prop_map(|(path, item)| Edit::Put(path, item)),
+    ];
+    prop::collection::vec(edit, 0..4)
+}
+
+/// Gives every entry the folders that it stands in; what lies inside a file or link is left out.
+fn grown(items: Tree) -> Tree {
+    let mut tree = Tree::new();
+    // Shorter paths come first.
+    for (path, item) in items {
+        let mut parents = path.match_indices('/').map(|(at, _)| &path[..at]);
+        if parents.all(|at| matches!(tree.entry(at.to_owned()).or_insert(Item::Folder(0o755)), Item::Folder(_))) {
+            tree.insert(path, item);
+        }
+    }
+    tree
+}
+
+fn changed(tree: &Tree, edits: &[Edit]) -> Tree {
+    let mut tree = tree.clone();
+    for edit in edits {
+        let nth = |pick: &usize| tree.keys().nth(pick % tree.len().max(1)).cloned();
+        match edit {
+            Edit::Remove(pick) => drop(nth(pick).and_then(|path| tree.remove(&path))),
+            Edit::Rename(pick, to) => {
+                if let Some(item) = nth(pick).and_then(|path| tree.remove(&path)) {
+                    tree.insert((*to).to_owned(), item);
+                }
+            }
+            Edit::Content(pick) => {
+                if let Some(Item::File(_, bytes)) = nth(pick).and_then(|path| tree.get_mut(&path)) {
+                    *bytes = edited(bytes);
+                }
+            }
+            Edit::Put(path, item) => drop(tree.insert((*path).to_owned(), item.clone())),
+        }
+    }
+    grown(tree)
+}
+
+/// Old versions and a new one over few names and few contents, so that everything happens to everything.
+fn versions() -> impl Strategy<Value = (Vec<Tree>, Tree)> {
+    let base = prop::collection::btree_map(paths().prop_map(str::to_owned), items(), 0..9).prop_map(grown);
+    (base, prop::collection::vec(edits(), 2..5)).prop_map(|(base, edits)| {
+        let mut versions: Vec<Tree> = edits.iter().map(|edits| changed(&base, edits)).collect();
+        let new = versions.pop().unwrap();
+        (versions, new)
+    })
+}
+
+/// A wish for a range: which file, whether to retain, offset, length, and how far it moves.
+type Wish = (usize, bool, usize, usize, usize);
+
+fn wishes() -> impl Strategy<Value = Vec<Wish>> {
+    prop::collection::vec((0usize..100, any::<bool>(), 0usize..4000, 1usize..40, 0usize..8), 0..4)
+}
+
+/// A regions file with as much of the wishes as there is room for: at most one range in each file.
+fn regions_text(wishes: &[Wish], olds: &[Tree], new: &Tree) -> String {
+    let len = |tree: &Tree, path: &String| match tree.get(path) {
+        Some(Item::File(_, bytes)) => Some(bytes.len()),
+        _ => None,
+    };
+    let mut tables = BTreeMap::new();
+    for (pick, retain, offset, want, shift) in wishes {
+        let paths: Vec<&String> =
+            olds[0].keys().filter(|path| len(&olds[0], path).is_some_and(|len| len > 0)).collect();
+        let Some(path) = paths.get(pick % paths.len().max(1)) else { continue };
+        let room = olds.iter().filter_map(|old| len(old, path)).min().unwrap();
+        let room = room.min(len(new, path).unwrap_or(usize::MAX));
+        let everywhere = olds.iter().all(|old| len(old, path).is_some()) && len(new, path).is_some();
+        let (offset, shift) = (offset % room.max(1), shift.saturating_sub(4));
+        let want = (*want).min(room.saturating_sub(offset + shift));
+        let table = match *retain && everywhere {
+            true => format!("[[retain]]\npath = \"{path}\"\nranges = \"{offset}+{want}={}\"\n", offset + shift),
+            false => format!("[[ignore]]\npath = \"{path}\"\nranges = \"{offset}+{want}\"\n"),
+        };
+        tables.entry(*path).or_insert(table);
+    }
+    tables.into_values().collect()
+}
+
+/// Makes the new version from an old one as the manifest says, retained bytes blank, and nothing but that.
+fn rebuild(patch: &Patch, number: usize, old: &Tree) -> Tree {
+    let container = Container::read(&patch.bytes).unwrap();
+    let version = &patch.tree.olds[number];
+    assert_eq!(version.entries.len(), old.len());
+    let content = |entry: usize| {
+        let Some(Item::File(_, bytes)) = old.get(version.entries[entry].path.as_str()) else { panic!("no file") };
+        let found = version.entries[entry].node.file().unwrap();
+        let view = Blanked::new(bytes.clone(), found.regions.old_blanks());
+        let mut blanked = vec![0; bytes.len()];
+        view.read_exact_at(&mut blanked, 0).unwrap();
+        assert_eq!((found.size, found.hash), (bytes.len() as u64, *blake3::hash(&blanked).as_bytes()));
+        blanked
+    };
+    let make = |old: Vec<u8>, body: usize, size: u64| {
+        let mut made = Vec::new();
+        let body = container.blob(&patch.bytes, body).unwrap();
+        patchwright_delta::apply(&old, &body, size, &mut made, &mut |_| {}).unwrap();
+        made
+    };
+    let mut sources = version.sources.iter();
+    let entries = patch.tree.new.iter().map(|entry| {
+        let item = match &entry.node {
+            Node::Folder { mode } => Item::Folder(*mode),
+            Node::Symlink { target } => Item::Link(target.clone()),
+            Node::File { mode, file } => {
+                let bytes = match *sources.next().unwrap() {
+                    Source::Whole { body } => make(Vec::new(), body, file.size),
+                    Source::Same { entry } => content(entry),
+                    Source::Delta { entry, body } => make(content(entry), body, file.size),
+                };
+                assert_eq!(file.hash, *blake3::hash(&bytes).as_bytes());
+                Item::File(*mode, bytes)
+            }
+        };
+        (entry.path.as_str().to_owned(), item)
+    });
+    entries.collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_the_manifest_says_makes_the_new_tree(
+        (olds, new) in versions(),
+        wishes in wishes(),
+    ) {
+        let regions = regions_text(&wishes, &olds, &new);
+        let bench = Bench::new(&olds, &new).regions(&regions);
+        match bench.diff() {
+            Ok(_) => {}
+            Err(error) if error.kind == ErrorKind::No => {
+                prop_assert!(olds.iter().all(|old| *old == new));
+                return Ok(());
+            }
+            Err(error) if error.message.contains("taken for one another") => return Ok(()),
+            Err(error) => panic!("{error}"),
+        }
+        let patch = bench.made();
+        for (number, reported) in patch.report.olds.iter().enumerate() {
+            let place = bench.olds.iter().position(|path| *path == reported.path).unwrap();
+            let mut expect = new.clone();
+            for entry in &patch.tree.new {
+                if let (Some(file), Some(Item::File(_, bytes))) = (entry.node.file(), expect.get_mut(entry.path.as_str())) {
+                    for range in &file.retained {
+                        bytes[range.offset as usize..(range.offset + range.len) as usize].fill(0);
+                    }
+                }
+            }
+            prop_assert_eq!(rebuild(&patch, number, &olds[place]), expect);
+        }
+    }
 }
