@@ -12,6 +12,8 @@
 //! This is the crate that knows paths, files, locks and journals. What a patch looks like is `patchwright-formats`;
 //! how bytes become other bytes is `patchwright-delta`.
 
+#[cfg(test)]
+mod anomaly;
 mod apply;
 mod atomic;
 mod diff;

@@ -9,6 +9,7 @@ use patchwright_formats::path::STATE_DIR;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::patch_file::Patch;
+use crate::transaction::is_unfinished;
 
 /// What the records are about.
 #[derive(Clone, Copy, Debug)]
@@ -33,9 +34,10 @@ impl Shelf<'_> {
         for folder in [shelf.parent().unwrap_or(&shelf), &shelf] {
             match disk.make_folder(folder, 0o700) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-                Err(_) => {}
-                Ok(()) => disk.sync_folder(folder.parent().unwrap_or(Path::new("")))?,
+                _ => {}
             }
+            // One that was there already may be what a call left that died before it came to this.
+            disk.sync_folder(folder.parent().unwrap_or(Path::new("")))?;
         }
         let last = numbers(disk, &shelf)?.last().copied().unwrap_or(0);
         Ok(record_path(&shelf, last + 1))
@@ -63,8 +65,11 @@ impl Shelf<'_> {
             .collect()
     }
 
-    /// Removes the folders for the records as far as they are empty.
+    /// Removes the folders for the records as far as they are empty and no unfinished change needs them.
     pub(crate) fn prune(self, disk: &dyn Disk) {
+        if !matches!(is_unfinished(disk), Ok(false)) {
+            return;
+        }
         let shelf = self.path();
         for folder in [&shelf, shelf.parent().unwrap_or(&shelf)] {
             if folder != Path::new(STATE_DIR) {

@@ -20,7 +20,7 @@ use crate::recognise::Version;
 use crate::recognise_tree::recognise_tree;
 use crate::records::{Shelf, reverts};
 use crate::report::{RevertOutcome, RevertReport, hex};
-use crate::transaction::{Transaction, is_unfinished, print_of};
+use crate::transaction::{Transaction, is_untidy, print_of};
 
 const STAGED_FILE: u64 = 0;
 const TAKEN_RECORD: u64 = 1;
@@ -57,7 +57,7 @@ pub(crate) fn revert_tree(
         refuse_unfinished(disk)?;
         return restore_tree(None, disk, patch, manifest, options, progress);
     }
-    if !is_unfinished(disk)? && find(disk, Shelf::Tree, patch)?.is_none() && is_old_tree(disk, manifest, progress)? {
+    if !is_untidy(disk)? && find(disk, Shelf::Tree, patch)?.is_none() && is_old_tree(disk, manifest, progress)? {
         return Ok(report(patch, RevertOutcome::AlreadyOld));
     }
     let (transaction, recovered) = Transaction::begin(disk)?;
@@ -112,10 +112,7 @@ pub(crate) fn revert_file(
         refuse_unfinished(disk)?;
         return restore_file(None, disk, name, patch, manifest, options, progress);
     }
-    if !is_unfinished(disk)?
-        && is_old(disk, name, manifest, progress)?
-        && find(disk, Shelf::File(name), patch)?.is_none()
-    {
+    if !is_untidy(disk)? && is_old(disk, name, manifest, progress)? && find(disk, Shelf::File(name), patch)?.is_none() {
         return Ok(report(patch, RevertOutcome::AlreadyOld));
     }
     let (transaction, recovered) = Transaction::begin(disk)?;
@@ -173,7 +170,8 @@ fn restore_file(
         before: Print::File { size: target.stat.len, hash: target.raw_hash()? },
         after: Print::File { size: way_back.new.size, hash: made.raw_hash },
     };
-    transaction.commit(&Journal { steps: vec![replace, take_record(disk, &record_path, TAKEN_RECORD)?] })?;
+    // In this order: where names can neither be exchanged nor doubled, the file's step cannot be taken back.
+    transaction.commit(&Journal { steps: vec![take_record(disk, &record_path, TAKEN_RECORD)?, replace] })?;
     Ok(done)
 }
 

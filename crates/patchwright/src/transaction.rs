@@ -10,6 +10,7 @@
 //! takes all back where that is not possible; which steps were taken is seen by looking at what is there, never by
 //! counting.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::{self, Write};
@@ -34,6 +35,8 @@ const LOCK_WAIT: Duration = Duration::from_millis(100);
 /// A change being prepared; the folder is locked while it lives.
 pub(crate) struct Transaction<'d> {
     disk: &'d dyn Disk,
+    /// A journal stands, or may stand after a power cut: what it needs must not be cleaned up.
+    unfinished: Cell<bool>,
     _lock: Box<dyn Lock>,
 }
 
@@ -41,11 +44,22 @@ impl<'d> Transaction<'d> {
     /// Locks the folder, completes or takes back what an earlier call left unfinished, and opens an empty stage.
     pub(crate) fn begin(disk: &'d dyn Disk) -> Result<(Self, Option<Recovered>)> {
         let lock = take_lock(disk)?;
-        let transaction = Self { disk, _lock: lock };
-        let recovered = transaction.recover()?;
-        transaction.clear_stage().map_err(|error| Error::io("clear the stage", stage(), &error))?;
-        disk.make_folder(&stage(), 0o700).map_err(|error| Error::io("make the stage", stage(), &error))?;
-        Ok((transaction, recovered))
+        let transaction = Self { disk, unfinished: Cell::new(true), _lock: lock };
+        match transaction.open() {
+            Ok(recovered) => Ok((transaction, recovered)),
+            Err(error) => {
+                transaction.finish();
+                Err(error)
+            }
+        }
+    }
+
+    fn open(&self) -> Result<Option<Recovered>> {
+        let recovered = self.recover()?;
+        self.unfinished.set(false);
+        self.clear_stage().map_err(|error| Error::io("clear the stage", stage(), &error))?;
+        self.disk.make_folder(&stage(), 0o700).map_err(|error| Error::io("make the stage", stage(), &error))?;
+        Ok(recovered)
     }
 
     /// Where the staged file with this number stands.
@@ -55,17 +69,23 @@ impl<'d> Transaction<'d> {
 
     /// Writes the journal and takes its steps. On an error nothing has changed, unless the error says otherwise.
     pub(crate) fn commit(&self, journal: &Journal) -> Result<()> {
-        self.write_journal(journal).map_err(|error| Error::io("write the journal", journal_path(), &error))?;
+        let failed = |error: io::Error| Error::io("write the journal", journal_path(), &error);
+        self.write_draft(journal).map_err(failed)?;
+        self.unfinished.set(true);
+        self.publish_draft().map_err(|error| self.withdraw(failed(error)))?;
         match self.forward(journal, Trust::Fresh) {
             Ok(()) => self.conclude(journal),
             Err(error) => Err(self.take_back(journal, error)),
         }
     }
 
-    /// Removes the stage, and our whole folder when nothing is left in it. What cannot be removed stays.
+    /// Removes the stage, and our whole folder when nothing is left in it. What cannot be removed stays, and what an
+    /// unfinished change needs.
     pub(crate) fn finish(self) {
-        let _ = self.clear_stage();
-        remove_if_unused(self.disk);
+        if !self.unfinished.get() {
+            let _ = self.clear_stage();
+            remove_if_unused(self.disk);
+        }
     }
 
     fn recover(&self) -> Result<Option<Recovered>> {
@@ -87,32 +107,54 @@ impl<'d> Transaction<'d> {
         }
     }
 
-    fn write_journal(&self, journal: &Journal) -> io::Result<()> {
-        let draft = state("journal.new");
-        self.disk.sync_folder(&stage())?;
-        if self.disk.stat(&draft)?.is_some() {
-            self.disk.remove(&draft)?;
+    /// Takes a journal back before any of its steps was taken.
+    fn withdraw(&self, error: Error) -> Error {
+        let remove = || -> io::Result<()> {
+            if self.disk.stat(&journal_path())?.is_some() {
+                self.disk.remove(&journal_path())?;
+            }
+            self.disk.sync_folder(Path::new(STATE_DIR))
+        };
+        match remove() {
+            Ok(()) => {
+                self.unfinished.set(false);
+                error
+            }
+            Err(second) => unfinished(error).details([format!("and removing it fails: {second}")]),
         }
-        self.disk.create(&draft)?.write_all(&journal.encode())?;
-        self.disk.sync_file(&draft)?;
-        self.disk.rename(&draft, &journal_path())?;
+    }
+
+    fn write_draft(&self, journal: &Journal) -> io::Result<()> {
+        self.disk.sync_folder(&stage())?;
+        self.disk.create(&draft())?.write_all(&journal.encode())?;
+        self.disk.sync_file(&draft())
+    }
+
+    fn publish_draft(&self) -> io::Result<()> {
+        self.disk.rename(&draft(), &journal_path())?;
         self.disk.sync_folder(Path::new(STATE_DIR))
     }
 
     /// Makes the steps durable, then forgets them.
     fn conclude(&self, journal: &Journal) -> Result<()> {
         self.make_durable(journal)
-            .map_err(|error| unfinished(Error::io("make the change durable", journal_path(), &error)))
+            .map_err(|error| unfinished(Error::io("make the change durable", journal_path(), &error)))?;
+        self.unfinished.set(false);
+        Ok(())
     }
 
     fn make_durable(&self, journal: &Journal) -> io::Result<()> {
-        for folder in touched_folders(journal) {
-            match self.disk.sync_folder(&folder) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        for path in modes_set(journal) {
+            match self.disk.stat(path)?.map(|stat| stat.kind) {
+                Some(FileKind::File) => unless_gone(self.disk.sync_file(path))?,
+                Some(FileKind::Folder) => unless_gone(self.disk.sync_folder(path))?,
                 _ => {}
             }
         }
-        self.disk.sync_folder(&stage())?;
+        for folder in touched_folders(journal) {
+            unless_gone(self.disk.sync_folder(&folder))?;
+        }
+        unless_gone(self.disk.sync_folder(&stage()))?;
         self.disk.remove(&journal_path())?;
         self.disk.sync_folder(Path::new(STATE_DIR))
     }
@@ -126,6 +168,9 @@ impl<'d> Transaction<'d> {
     }
 
     fn clear_stage(&self) -> io::Result<()> {
+        if self.disk.stat(&draft())?.is_some() {
+            self.disk.remove(&draft())?;
+        }
         if self.disk.stat(&stage())?.is_none() {
             return Ok(());
         }
@@ -149,6 +194,16 @@ enum Trust {
 pub(crate) fn is_unfinished(disk: &dyn Disk) -> Result<bool> {
     let found = disk.stat(&journal_path()).map_err(|error| Error::io("look for a journal", journal_path(), &error))?;
     Ok(found.is_some())
+}
+
+/// Whether a call died here, half-way or while it prepared or cleaned up, or is at work right now.
+pub(crate) fn is_untidy(disk: &dyn Disk) -> Result<bool> {
+    for path in [journal_path(), draft(), stage()] {
+        if disk.stat(&path).map_err(|error| Error::io("look for a journal", &path, &error))?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// By what the file or link at `path` is recognised.
@@ -176,7 +231,11 @@ fn take_lock(disk: &dyn Disk) -> Result<Box<dyn Lock>> {
             // Taken; or removed together with its folder between two calls of ours.
             Ok(None) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(Error::io("take the lock", lock_path, &error)),
+            Err(error) => {
+                // Only if nothing is in it.
+                let _ = disk.remove_folder(Path::new(STATE_DIR));
+                return Err(Error::io("take the lock", lock_path, &error));
+            }
         }
     }
     Err(Error::new(ErrorKind::Busy, "another patchwright is at work in this folder")
@@ -233,6 +292,11 @@ fn journal_path() -> PathBuf {
     state("journal")
 }
 
+/// The journal while it is being written.
+fn draft() -> PathBuf {
+    state("journal.new")
+}
+
 fn stage() -> PathBuf {
     state("stage")
 }
@@ -248,6 +312,27 @@ fn set_aside(stash: u64) -> PathBuf {
 
 fn raw(path: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(path))
+}
+
+/// What is gone need not be made durable.
+fn unless_gone(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if is_gone(&error) => Ok(()),
+        other => other,
+    }
+}
+
+/// Nothing stands there; or a file has taken the place of a folder on the way, so that nothing can.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// Whose permission bits the journal sets: they are no part of the folder that the name stands in.
+fn modes_set(journal: &Journal) -> impl Iterator<Item = &Path> {
+    journal.steps.iter().filter_map(|step| match step {
+        Step::SetMode { path, .. } => Some(raw(path)),
+        _ => None,
+    })
 }
 
 fn touched_folders(journal: &Journal) -> BTreeSet<PathBuf> {
@@ -271,19 +356,21 @@ fn take_step(disk: &dyn Disk, step: &Step, trust: Trust) -> Result<()> {
     match step {
         Step::Take { path, stash, before } => {
             let path = raw(path);
-            let now = if look { look_at(disk, path)? } else { before.clone() };
-            if now == *before {
-                disk.rename_new(path, &staged(*stash)).map_err(|error| Error::io("remove", path, &error))
-            } else if now == Print::Absent {
-                Ok(()) // Taken; a later step may have moved it on from the stage.
-            } else {
-                Err(changed_meanwhile(path))
+            let now = if look { look_at(disk, path)? } else { Standing::Print(before.clone()) };
+            match now {
+                Standing::Print(now) if now == *before => {
+                    disk.rename_new(path, &staged(*stash)).map_err(|error| Error::io("remove", path, &error))
+                }
+                // Taken. A later step may have moved it on from the stage, or made a folder in its place.
+                Standing::Print(Print::Absent) | Standing::Folder => Ok(()),
+                Standing::Print(_) => Err(changed_meanwhile(path)),
             }
         }
         Step::RemoveFolder { path, .. } => {
             let path = raw(path);
             match disk.remove_folder(path) {
-                Err(error) if look && error.kind() == io::ErrorKind::NotFound => Ok(()),
+                // A later step may have put a file in its place.
+                Err(error) if look && is_gone(&error) => Ok(()),
                 other => other.map_err(|error| Error::io("remove the folder", path, &error)),
             }
         }
@@ -296,11 +383,11 @@ fn take_step(disk: &dyn Disk, step: &Step, trust: Trust) -> Result<()> {
         }
         Step::Put { path, stash, before, after } => {
             let path = raw(path);
-            let now = if look { look_at(disk, path)? } else { before.clone() };
+            let now = if look { look_at(disk, path)? } else { Standing::Print(before.clone()) };
             // A step that was taken left nothing, or the old file, in the stage.
-            if look && now == *after && look_at(disk, &staged(*stash))? != *after {
+            if look && now.is(after) && !look_at(disk, &staged(*stash))?.is(after) {
                 Ok(())
-            } else if now == *before {
+            } else if now.is(before) {
                 put(disk, path, *stash, before).map_err(|error| Error::io("replace", path, &error))
             } else {
                 Err(changed_meanwhile(path))
@@ -339,7 +426,7 @@ fn take_step_back(disk: &dyn Disk, step: &Step) -> Result<()> {
     match step {
         Step::Take { path, stash, .. } => {
             let path = raw(path);
-            if look_at(disk, path)? != Print::Absent || !is_staged(disk, *stash)? {
+            if !look_at(disk, path)?.is(&Print::Absent) || !is_staged(disk, *stash)? {
                 return Ok(());
             }
             disk.rename_new(&staged(*stash), path).map_err(|error| Error::io("put back", path, &error))
@@ -357,11 +444,9 @@ fn take_step_back(disk: &dyn Disk, step: &Step) -> Result<()> {
         Step::MakeFolder { path, .. } => {
             let path = raw(path);
             match disk.remove_folder(path) {
-                // Gone, or somebody has put something inside meanwhile: then it stays.
-                Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => {
-                    Err(Error::io("remove the folder", path, &error))
-                }
-                _ => Ok(()),
+                // Never made; or somebody has put something inside meanwhile: then it stays.
+                Err(error) if is_gone(&error) || error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
+                other => other.map_err(|error| Error::io("remove the folder", path, &error)),
             }
         }
         Step::Put { path, stash, before, after } => put_back(disk, raw(path), *stash, before, after),
@@ -370,11 +455,14 @@ fn take_step_back(disk: &dyn Disk, step: &Step) -> Result<()> {
 }
 
 fn put_back(disk: &dyn Disk, path: &Path, stash: u64, before: &Print, after: &Print) -> Result<()> {
-    if look_at(disk, &staged(stash))? == *after {
+    if look_at(disk, &staged(stash))?.is(after) {
         return Ok(()); // The step was not taken.
     }
-    if look_at(disk, path)? != *after {
-        return if look_at(disk, path)? == *before { Ok(()) } else { Err(changed_meanwhile(path)) };
+    match look_at(disk, path)? {
+        Standing::Print(now) if now == *after => {}
+        Standing::Print(now) if now != *before => return Err(changed_meanwhile(path)),
+        // Neither was it taken where the folder that is to go stands yet.
+        _ => return Ok(()),
     }
     let restore = || -> io::Result<()> {
         if *before == Print::Absent {
@@ -399,8 +487,26 @@ fn is_staged(disk: &dyn Disk, stash: u64) -> Result<bool> {
     Ok(disk.stat(&path).map_err(|error| Error::io("look at", &path, &error))?.is_some())
 }
 
-fn look_at(disk: &dyn Disk, path: &Path) -> Result<Print> {
-    print_of(disk, path).map_err(|error| Error::io("look at", path, &error))
+/// What a step finds at its path.
+enum Standing {
+    Print(Print),
+    Folder,
+}
+
+impl Standing {
+    fn is(&self, print: &Print) -> bool {
+        matches!(self, Self::Print(found) if found == print)
+    }
+}
+
+fn look_at(disk: &dyn Disk, path: &Path) -> Result<Standing> {
+    let look = || match disk.stat(path) {
+        Ok(Some(stat)) if stat.kind == FileKind::Folder => Ok(Standing::Folder),
+        Err(error) if is_gone(&error) => Ok(Standing::Print(Print::Absent)),
+        Err(error) => Err(error),
+        Ok(_) => print_of(disk, path).map(Standing::Print),
+    };
+    look().map_err(|error| Error::io("look at", path, &error))
 }
 
 fn changed_meanwhile(path: &Path) -> Error {

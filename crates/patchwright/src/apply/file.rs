@@ -19,7 +19,7 @@ use crate::progress::Progress;
 use crate::recognise::{Version, recognise};
 use crate::records::Shelf;
 use crate::report::{ApplyOutcome, ApplyReport, Recovered, hex};
-use crate::transaction::{Transaction, is_unfinished};
+use crate::transaction::{Transaction, is_unfinished, is_untidy};
 
 use super::{Place, check_replaceable, check_space, raw_path};
 
@@ -39,7 +39,7 @@ pub(crate) fn apply(
         return rehearse(disk, name, patch, manifest, options, progress);
     }
     // Looking first leaves no trace where there is nothing to do; a change left half-way must be settled before.
-    if !is_unfinished(disk)? && recognise_at(disk, name, manifest, progress)?.version == Version::New {
+    if !is_untidy(disk)? && recognise_at(disk, name, manifest, progress)?.version == Version::New {
         return Ok(report(patch, ApplyOutcome::AlreadyNew));
     }
     let (transaction, recovered) = Transaction::begin(disk)?;
@@ -67,12 +67,7 @@ fn replace(
     let made = stage_new(disk, &staged, &target, patch, old, &manifest.new, progress)?;
     let raw_hash = made.raw_hash;
     let attributes = disk.attributes(name).map_err(|error| Error::io("read the attributes", name, &error))?;
-    let mut steps = vec![Step::Put {
-        path: raw_path(name),
-        stash: STAGED_FILE,
-        before: Print::File { size: target.stat.len, hash: target.raw_hash()? },
-        after: Print::File { size: manifest.new.size, hash: raw_hash },
-    }];
+    let mut steps = Vec::new();
     let mut undo_bytes = None;
     if options.undo == UndoPolicy::Keep {
         let record = transaction.staged(STAGED_RECORD);
@@ -89,6 +84,13 @@ fn replace(
         steps.push(Step::Put { path: raw_path(&path), stash: STAGED_RECORD, before: Print::Absent, after: print });
     }
     dress(disk, &staged, Attributes { modified: None, ..attributes })?;
+    // Last: where names can neither be exchanged nor doubled, this step cannot be taken back.
+    steps.push(Step::Put {
+        path: raw_path(name),
+        stash: STAGED_FILE,
+        before: Print::File { size: target.stat.len, hash: target.raw_hash()? },
+        after: Print::File { size: manifest.new.size, hash: raw_hash },
+    });
     target.check_unchanged(disk, name)?;
     transaction.commit(&Journal { steps })?;
     Ok(ApplyReport {

@@ -24,7 +24,7 @@ use crate::recognise::Version;
 use crate::recognise_tree::{at, recognise_tree};
 use crate::records::Shelf;
 use crate::report::{ApplyOutcome, ApplyReport, ChangeKind};
-use crate::transaction::{Transaction, is_unfinished, print_of};
+use crate::transaction::{Transaction, is_untidy, print_of};
 use crate::tree_changes::{Change, Changes, changes};
 
 use super::file::{dress, refuse_unfinished, report};
@@ -43,7 +43,7 @@ pub(crate) fn apply(
         refuse_unfinished(disk)?;
         return change(None, disk, patch, tree, options, progress);
     }
-    if !is_unfinished(disk)? && recognise_tree(disk, tree, progress)? == Version::New {
+    if !is_untidy(disk)? && recognise_tree(disk, tree, progress)? == Version::New {
         return Ok(report(patch, ApplyOutcome::AlreadyNew));
     }
     let (transaction, recovered) = Transaction::begin(disk)?;
