@@ -8,10 +8,11 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use patchwright::range_list::parse_ignore;
-use patchwright::report::{DiffReport, Subject, TreeSummary};
-use patchwright::{DiffOptions, ErrorKind, Quiet, Result, diff};
+use patchwright::report::{ApplyOutcome, DiffReport, Subject, TreeSummary};
+use patchwright::{ApplyOptions, DiffOptions, ErrorKind, Quiet, RevertOptions, apply, diff, revert};
 use patchwright_formats::manifest::{Node, OldTree, Source, TreePatch};
-use patchwright_formats::{Container, Kind, Manifest};
+use patchwright_formats::{Blanked, ByteRange, Container, Kind, Manifest, ReadAt, TreePath, source};
+use proptest::prelude::*;
 use tempfile::TempDir;
 
 /// What stands at a path of a test tree.
@@ -118,7 +119,7 @@ impl Bench {
         self.folder.path().join("fix.pwp")
     }
 
-    fn diff(&self) -> Result<DiffReport> {
+    fn diff(&self) -> patchwright::Result<DiffReport> {
         diff(&self.olds, &self.new, &self.patch(), &self.options, &Quiet)
     }
 
@@ -179,10 +180,14 @@ fn origin(old: &OldTree, source: &Source) -> String {
     }
 }
 
-/// Asserts what becomes of one old tree.
+/// Asserts what becomes of one old tree, and that it does, and that it can be taken back.
 fn check(old: &Tree, new: &Tree, expect: &[&str]) -> TreeSummary {
-    let patch = Bench::new(std::slice::from_ref(old), new).made();
+    let bench = Bench::new(std::slice::from_ref(old), new);
+    let patch = bench.made();
     assert_eq!(patch.lines(0), expect);
+    let mut users = old.clone();
+    users.retain(|path, _| !path.starts_with(".patchwright"));
+    there_and_back(&bench, &patch, 0, &users, new).unwrap();
     patch.report.tree.unwrap()
 }
 
@@ -336,11 +341,11 @@ fn ranges_follow_their_file_to_its_new_name() {
     let old = tree([("app", file(&app)), ("cache", file("same content")), ("stamp", file([7; 16]))]);
     let new =
         tree([("bin/application", file(&stamped)), ("cache", file("same content")), ("etc/stamp", file([9; 16]))]);
-    let patch = Bench::new(&[old], &new)
+    let bench = Bench::new(std::slice::from_ref(&old), &new)
         .regions(
             "[[retain]]\npath = \"app\"\nranges = \"0x100+16\"\n[[ignore]]\npath = \"cache\"\nranges = \"0+4,8+0\"\n[[retain]]\npath = \"stamp\"\nranges = \"8+8,0+8\"\n",
-        )
-        .made();
+        );
+    let patch = bench.made();
     assert_eq!(
         patch.lines(0),
         ["bin/ 755", "bin/application 644 = app", "cache 644 ~ cache", "etc/ 755", "etc/stamp 644 = stamp"]
@@ -354,6 +359,7 @@ fn ranges_follow_their_file_to_its_new_name() {
     let old_app = patch.tree.olds[0].entries[0].node.file().unwrap();
     assert_eq!(old_app.hash, files[0].hash);
     assert_eq!(old_app.regions.retain.len(), 1);
+    there_and_back(&bench, &patch, 0, &old, &new).unwrap();
 }
 
 #[test]
@@ -554,4 +560,377 @@ fn thousands_of_new_files_find_their_old_ones() {
         })
         .count();
     assert_eq!(wrong, 0);
+}
+
+fn guide(name: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide").join(name)).unwrap()
+}
+
+#[test]
+fn the_examples_of_the_guide_are_read() {
+    let text = guide("regions.md");
+    let examples: Vec<&str> = text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert_eq!(examples.len(), 3);
+    let folder = TempDir::new().unwrap();
+    let (old, patch) = (folder.path().join("old"), folder.path().join("fix.pwp"));
+    fs::write(&old, noise(1, 0x10000)).unwrap();
+    let new = folder.path().join("new");
+    fs::write(&new, noise(2, 0x10000)).unwrap();
+    let mut patches = examples[1..].iter().map(|example| {
+        let regions = folder.path().join("regions.toml");
+        fs::write(&regions, example).unwrap();
+        let options = DiffOptions { regions: Some(regions), ..DiffOptions::default() };
+        diff(std::slice::from_ref(&old), &new, &patch, &options, &Quiet).unwrap();
+        fs::read(&patch).unwrap()
+    });
+    assert_eq!(patches.next(), patches.next());
+    let version = |seed| {
+        tree([
+            ("bin/app", file(noise(seed, 0x600))),
+            ("etc/app.conf", file(noise(seed, 10))),
+            ("share/cache.db", file(noise(seed, 0x3000))),
+        ])
+    };
+    let patch = Bench::new(&[version(1), version(2)], &version(3)).regions(examples[0]).made();
+    assert_eq!(patch.report.warnings, Vec::<String>::new());
+    assert_eq!(
+        patch.lines(1),
+        ["bin/ 755", "bin/app 644 ~ bin/app", "etc/ 755", "share/ 755", "share/cache.db 644 ~ share/cache.db"]
+    );
+}
+
+#[test]
+fn the_schema_knows_the_keys_that_the_reader_knows() {
+    let schema: serde_json::Value = serde_json::from_str(&guide("regions.schema.json")).unwrap();
+    let keys = |at: &str| -> Vec<String> {
+        let properties = schema.pointer(at).unwrap_or_else(|| panic!("{at}"));
+        properties.as_object().unwrap().keys().cloned().collect()
+    };
+    let mut of_ranges = keys("/properties/ignore/items/properties");
+    of_ranges.extend(keys("/properties/retain/items/properties"));
+    of_ranges.sort();
+    of_ranges.dedup();
+    for (table, known) in [
+        ("", keys("/properties")),
+        ("[[ignore]]\n", of_ranges.clone()),
+        ("[[retain]]\n", of_ranges),
+        ("[[exclude]]\n", keys("/properties/exclude/items/properties")),
+    ] {
+        let bench = Bench::new(&[tree([])], &tree([])).regions(&format!("{table}unheard-of = 1\n"));
+        let error = bench.diff().unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Malformed);
+        let told = error.message.split_once("unknown field `unheard-of`, expected").unwrap().1;
+        let mut told: Vec<&str> = told.split('`').skip(1).step_by(2).collect();
+        told.sort_unstable();
+        assert_eq!(told, known, "{table}");
+    }
+}
+
+fn paths() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec!["a", "b", "c", "d", "a/x", "a/y", "b/x", "b/x/z", "c/y", "c/y/e"])
+}
+
+fn items() -> impl Strategy<Value = Item> {
+    let content = (0u32..5, prop::sample::select(vec![0usize, 1, 20, 100, 700, 700, 3000]), any::<bool>());
+    prop_oneof![
+        6 => (content, prop::sample::select(vec![0o644, 0o755, 0o400, 0o6711])).prop_map(|((seed, len, edit), mode)| {
+            let bytes = noise(seed, len);
+            Item::File(mode, if edit { edited(&bytes) } else { bytes })
+        }),
+        2 => prop::sample::select(vec![0o755, 0o700, 0o1777]).prop_map(Item::Folder),
+        1 => prop::sample::select(vec!["a", "../outside", "nowhere"]).prop_map(link),
+    ]
+}
+
+/// A change to the entry that the number picks.
+#[derive(Clone, Debug)]
+enum Edit {
+    Remove(usize),
+    Rename(usize, &'static str),
+    Content(usize),
+    Put(&'static str, Item),
+}
+
+fn edits() -> impl Strategy<Value = Vec<Edit>> {
+    let pick = || 0usize..100;
+    let edit = prop_oneof![
+        1 => pick().prop_map(Edit::Remove),
+        1 => (pick(), paths()).prop_map(|(pick, path)| Edit::Rename(pick, path)),
+        2 => pick().prop_map(Edit::Content),
+        1 => (paths(), items()).prop_map(|(path, item)| Edit::Put(path, item)),
+    ];
+    prop::collection::vec(edit, 0..4)
+}
+
+/// Gives every entry the folders that it stands in; what lies inside a file or link is left out.
+fn grown(items: Tree) -> Tree {
+    let mut tree = Tree::new();
+    // Shorter paths come first.
+    for (path, item) in items {
+        let mut parents = path.match_indices('/').map(|(at, _)| &path[..at]);
+        if parents.all(|at| matches!(tree.entry(at.to_owned()).or_insert(Item::Folder(0o755)), Item::Folder(_))) {
+            tree.insert(path, item);
+        }
+    }
+    tree
+}
+
+fn changed(tree: &Tree, edits: &[Edit]) -> Tree {
+    let mut tree = tree.clone();
+    for edit in edits {
+        let nth = |pick: &usize| tree.keys().nth(pick % tree.len().max(1)).cloned();
+        match edit {
+            Edit::Remove(pick) => drop(nth(pick).and_then(|path| tree.remove(&path))),
+            Edit::Rename(pick, to) => {
+                if let Some(item) = nth(pick).and_then(|path| tree.remove(&path)) {
+                    tree.insert((*to).to_owned(), item);
+                }
+            }
+            Edit::Content(pick) => {
+                if let Some(Item::File(_, bytes)) = nth(pick).and_then(|path| tree.get_mut(&path)) {
+                    *bytes = edited(bytes);
+                }
+            }
+            Edit::Put(path, item) => drop(tree.insert((*path).to_owned(), item.clone())),
+        }
+    }
+    grown(tree)
+}
+
+/// Old versions and a new one over few names and few contents, so that everything happens to everything.
+fn versions() -> impl Strategy<Value = (Vec<Tree>, Tree)> {
+    let base = prop::collection::btree_map(paths().prop_map(str::to_owned), items(), 0..9).prop_map(grown);
+    (base, prop::collection::vec(edits(), 2..5)).prop_map(|(base, edits)| {
+        let mut versions: Vec<Tree> = edits.iter().map(|edits| changed(&base, edits)).collect();
+        let new = versions.pop().unwrap();
+        (versions, new)
+    })
+}
+
+/// A wish for a range: which file, whether to retain, offset, length, and how far it moves.
+type Wish = (usize, bool, usize, usize, usize);
+
+fn wishes() -> impl Strategy<Value = Vec<Wish>> {
+    prop::collection::vec((0usize..100, any::<bool>(), 0usize..4000, 1usize..40, 0usize..8), 0..4)
+}
+
+/// A regions file with as much of the wishes as there is room for: at most one range in each file.
+fn regions_text(wishes: &[Wish], olds: &[Tree], new: &Tree) -> String {
+    let len = |tree: &Tree, path: &String| match tree.get(path) {
+        Some(Item::File(_, bytes)) => Some(bytes.len()),
+        _ => None,
+    };
+    let mut tables = BTreeMap::new();
+    for (pick, retain, offset, want, shift) in wishes {
+        let paths: Vec<&String> =
+            olds[0].keys().filter(|path| len(&olds[0], path).is_some_and(|len| len > 0)).collect();
+        let Some(path) = paths.get(pick % paths.len().max(1)) else { continue };
+        let room = olds.iter().filter_map(|old| len(old, path)).min().unwrap();
+        let room = room.min(len(new, path).unwrap_or(usize::MAX));
+        let everywhere = olds.iter().all(|old| len(old, path).is_some()) && len(new, path).is_some();
+        let (offset, shift) = (offset % room.max(1), shift.saturating_sub(4));
+        let want = (*want).min(room.saturating_sub(offset + shift));
+        let table = match *retain && everywhere {
+            true => format!("[[retain]]\npath = \"{path}\"\nranges = \"{offset}+{want}={}\"\n", offset + shift),
+            false => format!("[[ignore]]\npath = \"{path}\"\nranges = \"{offset}+{want}\"\n"),
+        };
+        tables.entry(*path).or_insert(table);
+    }
+    tables.into_values().collect()
+}
+
+/// Makes the new version from an old one as the manifest says, retained bytes blank, and nothing but that.
+fn rebuild(patch: &Patch, number: usize, old: &Tree) -> Tree {
+    let container = Container::read(&patch.bytes).unwrap();
+    let version = &patch.tree.olds[number];
+    assert_eq!(version.entries.len(), old.len());
+    let content = |entry: usize| {
+        let Some(Item::File(_, bytes)) = old.get(version.entries[entry].path.as_str()) else { panic!("no file") };
+        let found = version.entries[entry].node.file().unwrap();
+        let view = Blanked::new(bytes.clone(), found.regions.old_blanks());
+        let mut blanked = vec![0; bytes.len()];
+        view.read_exact_at(&mut blanked, 0).unwrap();
+        assert_eq!((found.size, found.hash), (bytes.len() as u64, *blake3::hash(&blanked).as_bytes()));
+        blanked
+    };
+    let make = |old: Vec<u8>, body: usize, size: u64| {
+        let mut made = Vec::new();
+        let body = container.blob(&patch.bytes, body).unwrap();
+        patchwright_delta::apply(&old, &body, size, &mut made, &mut |_| {}).unwrap();
+        made
+    };
+    let mut sources = version.sources.iter();
+    let entries = patch.tree.new.iter().map(|entry| {
+        let item = match &entry.node {
+            Node::Folder { mode } => Item::Folder(*mode),
+            Node::Symlink { target } => Item::Link(target.clone()),
+            Node::File { mode, file } => {
+                let bytes = match *sources.next().unwrap() {
+                    Source::Whole { body } => make(Vec::new(), body, file.size),
+                    Source::Same { entry } => content(entry),
+                    Source::Delta { entry, body } => make(content(entry), body, file.size),
+                };
+                assert_eq!(file.hash, *blake3::hash(&bytes).as_bytes());
+                Item::File(*mode, bytes)
+            }
+        };
+        (entry.path.as_str().to_owned(), item)
+    });
+    entries.collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_the_manifest_says_makes_the_new_tree(
+        (olds, new) in versions(),
+        wishes in wishes(),
+    ) {
+        let regions = regions_text(&wishes, &olds, &new);
+        let bench = Bench::new(&olds, &new).regions(&regions);
+        match bench.diff() {
+            Ok(_) => {}
+            Err(error) if error.kind == ErrorKind::No => {
+                prop_assert!(olds.iter().all(|old| *old == new));
+                return Ok(());
+            }
+            Err(error) if error.message.contains("taken for one another") => return Ok(()),
+            Err(error) => panic!("{error}"),
+        }
+        let patch = bench.made();
+        for (number, reported) in patch.report.olds.iter().enumerate() {
+            let place = bench.olds.iter().position(|path| *path == reported.path).unwrap();
+            let blank = with_retained(&patch.tree, number, &new, None);
+            prop_assert_eq!(rebuild(&patch, number, &olds[place]), blank);
+            there_and_back(&bench, &patch, number, &olds[place], &new)?;
+        }
+    }
+}
+
+/// What the new version becomes: with the bytes that `user` retains, or zeroes.
+fn with_retained(tree: &TreePatch, number: usize, new: &Tree, user: Option<&Tree>) -> Tree {
+    let mut expect = new.clone();
+    let mut sources = tree.olds[number].sources.iter();
+    for entry in &tree.new {
+        let (Some(file), Some(Item::File(_, bytes))) = (entry.node.file(), expect.get_mut(entry.path.as_str())) else {
+            continue;
+        };
+        let source = sources.next().unwrap();
+        for (index, range) in file.retained.iter().enumerate() {
+            let place = slice(*range);
+            let (Source::Same { entry } | Source::Delta { entry, .. }) = source else {
+                panic!("retained from nothing")
+            };
+            let old = &tree.olds[number].entries[*entry];
+            let from = slice(old.node.file().unwrap().regions.retain[index].old());
+            match user.map(|user| &user[old.path.as_str()]) {
+                Some(Item::File(_, users)) => bytes[place].copy_from_slice(&users[from]),
+                _ => bytes[place].fill(0),
+            }
+        }
+    }
+    expect
+}
+
+fn slice(range: ByteRange) -> std::ops::Range<usize> {
+    range.offset as usize..(range.offset + range.len) as usize
+}
+
+/// What stands in a folder.
+fn read(root: &Path) -> Tree {
+    let mut tree = Tree::new();
+    let mut pending = vec![root.to_owned()];
+    while let Some(folder) = pending.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let metadata = path.symlink_metadata().unwrap();
+            let mode = metadata.permissions().mode() & 0o7777;
+            let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+            if metadata.is_symlink() {
+                tree.insert(name, link(fs::read_link(&path).unwrap().to_str().unwrap()));
+            } else if metadata.is_file() {
+                tree.insert(name, Item::File(mode, fs::read(&path).unwrap()));
+            } else if name != ".patchwright" {
+                tree.insert(name, Item::Folder(mode));
+                pending.push(path);
+            }
+        }
+    }
+    tree
+}
+
+/// Applies the patch to a user's copy of an old version, whose ranges hold other bytes, and takes it back.
+fn there_and_back(bench: &Bench, patch: &Patch, number: usize, old: &Tree, new: &Tree) -> Result<(), TestCaseError> {
+    let mut users = old.clone();
+    for entry in &patch.tree.olds[number].entries {
+        if let (Some(file), Some(Item::File(_, bytes))) = (entry.node.file(), users.get_mut(entry.path.as_str())) {
+            file.regions.old_blanks().into_iter().for_each(|range| bytes[slice(range)].fill(0xA5));
+        }
+    }
+    // Versions whose entries another one has too can be taken for that one; it is the verb's to choose.
+    let fitting = patch.tree.olds.iter().filter(|old| {
+        old.entries
+            .iter()
+            .all(|entry| fits(&users, &entry.path, &entry.node, |file| (file.hash, file.regions.old_blanks())))
+    });
+    let looks_new = patch
+        .tree
+        .new
+        .iter()
+        .all(|entry| fits(&users, &entry.path, &entry.node, |file| (file.hash, file.retained.clone())));
+    if fitting.count() > 1 || looks_new || copies_what_changes_mode(&patch.tree, number) {
+        return Ok(());
+    }
+    let target = bench.folder.path().join("target");
+    build(&target, &users);
+    let report = apply(&bench.patch(), &target, &ApplyOptions::default(), &Quiet).unwrap();
+    prop_assert_eq!((report.outcome, report.from), (ApplyOutcome::Applied, Some(number + 1)));
+    let expect = with_retained(&patch.tree, number, new, Some(&users));
+    prop_assert_eq!(read(&target), expect.clone());
+    // Folders that were added and permission bits that were changed tell nobody that there is something to take back.
+    let added_folders_alone = patch.tree.olds[number]
+        .entries
+        .iter()
+        .all(|entry| fits(&expect, &entry.path, &entry.node, |file| (file.hash, file.regions.old_blanks())))
+        && expect.iter().all(|(path, item)| users.contains_key(path) || matches!(item, Item::Folder(_)));
+    if added_folders_alone {
+        fs::remove_dir_all(&target).unwrap();
+        return Ok(());
+    }
+    revert(&bench.patch(), &target, &RevertOptions::default(), &Quiet).unwrap();
+    prop_assert_eq!(read(&target), users);
+    fs::remove_dir_all(&target).unwrap();
+    Ok(())
+}
+
+/// Whether a tree has what an entry of a version asks for.
+fn fits<F>(tree: &Tree, path: &TreePath, node: &Node<F>, identity: impl Fn(&F) -> ([u8; 32], Vec<ByteRange>)) -> bool {
+    match (node, tree.get(path.as_str())) {
+        (Node::Folder { .. }, Some(Item::Folder(_))) => true,
+        (Node::Symlink { target }, Some(Item::Link(found))) => target == found,
+        (Node::File { file, .. }, Some(Item::File(_, bytes))) => {
+            let (hash, blanks) = identity(file);
+            source::hash(&Blanked::new(bytes, blanks)).unwrap() == hash
+        }
+        _ => false,
+    }
+}
+
+/// Whether a file is copied that stays where it is with other permission bits.
+fn copies_what_changes_mode(tree: &TreePatch, number: usize) -> bool {
+    let old = &tree.olds[number];
+    let files = tree.new.iter().filter(|entry| entry.node.file().is_some());
+    let same: Vec<_> = files
+        .zip(&old.sources)
+        .filter_map(|(new, source)| match source {
+            Source::Same { entry } => Some((new, *entry, &old.entries[*entry])),
+            _ => None,
+        })
+        .collect();
+    same.iter().any(|(new, entry, from)| {
+        new.path == from.path
+            && new.node.mode() != from.node.mode()
+            && same.iter().filter(|(_, other, _)| other == entry).count() > 1
+    })
 }

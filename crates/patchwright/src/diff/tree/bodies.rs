@@ -41,6 +41,13 @@ struct Job {
     new_bytes: u64,
 }
 
+impl Job {
+    /// How much work it is, as [`Body::make`] counts it: every new byte is matched and compressed.
+    fn work(&self) -> u64 {
+        self.new_bytes.saturating_mul(2)
+    }
+}
+
 /// What is to be told about a delta.
 pub(super) struct Made {
     bytes: u64,
@@ -122,7 +129,7 @@ pub(super) fn write(
     options: &DiffOptions,
     progress: &dyn Progress,
 ) -> Result<Vec<Made>> {
-    progress.begin("diff", plan.jobs.iter().map(|job| job.new_bytes).sum());
+    progress.begin("diff", plan.jobs.iter().map(Job::work).sum());
     let mut made = Vec::new();
     let mut write = || {
         for batch in batches(&plan.jobs) {
@@ -168,7 +175,7 @@ fn make(
 ) -> Result<(Body, Option<String>)> {
     let new_view = new.view(job.number)?;
     let (_, new_file) = new.file(job.number)?;
-    let part = Part::new(progress, job.new_bytes);
+    let part = Part::new(progress, job.work());
     let make = |old: &dyn patchwright_formats::ReadAt| {
         Body::make(old, &new_view.bytes, &new_file.hash, scratch, options, &part)
             .map_err(|error| error.at(&new_view.place))
@@ -209,4 +216,23 @@ impl Progress for Part<'_> {
     }
 
     fn end(&self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_fill_up_and_long_files_are_alone() {
+        let check = |megabytes: &[u64], expect: &[Range<usize>]| {
+            let job =
+                |size: &u64| Job { version: 0, entry: None, number: 0, old_bytes: size << 19, new_bytes: size << 19 };
+            let jobs: Vec<Job> = megabytes.iter().map(job).collect();
+            assert_eq!(batches(&jobs), expect, "{megabytes:?}");
+        };
+        check(&[], &[]);
+        check(&[1, 0, 63, 1], &[0..3, 3..4]);
+        check(&[1, 100, 1, 1], &[0..1, 1..2, 2..4]);
+        check(&[u64::MAX >> 19, u64::MAX >> 19], &[0..1, 1..2]);
+    }
 }

@@ -199,7 +199,9 @@ impl<'a> Matching<'a> {
 
     fn match_paths(&mut self) {
         for number in 0..self.partners.len() {
-            if let (None, Some(entry)) = (self.partners[number], self.at_path[number]) {
+            // An empty file needs nothing of an old one, and the old one need not be read.
+            let is_empty = self.new_keys[number].0 == 0;
+            if let (None, Some(entry), false) = (self.partners[number], self.at_path[number], is_empty) {
                 self.pair(number, entry);
             }
         }
@@ -302,13 +304,17 @@ struct Index<'a> {
 }
 
 impl Index<'_> {
-    /// The files that share a hash or the name.
+    /// The files that share a hash or the name: those that share most.
     fn candidates(&self, sketch: &Sketch, name: &str) -> Vec<(usize, &Sketch)> {
         let lists = sketch.hashes().iter().filter_map(|hash| self.by_hash.get(hash)).chain(self.by_name.get(name));
         let mut places: Vec<usize> = lists.flat_map(|list| list.iter().take(MOST_CANDIDATES)).copied().collect();
         places.sort_unstable();
-        places.dedup();
-        places.into_iter().map(|place| (self.sketched[place].0, &*self.sketched[place].1)).collect()
+        let mut counted: Vec<(usize, usize)> =
+            places.chunk_by(|first, second| first == second).map(|same| (same.len(), same[0])).collect();
+        counted.sort_unstable_by_key(|(count, place)| (Reverse(*count), *place));
+        counted.truncate(MOST_CANDIDATES);
+        let sketched = counted.into_iter().map(|(_, place)| &self.sketched[place]);
+        sketched.map(|(entry, sketch)| (*entry, &**sketch)).collect()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use patchwright_formats::manifest::{Hash, Node};
+use patchwright_formats::manifest::{Hash, NewEntry, Node, OldEntry};
 use patchwright_formats::{ByteRange, Regions, TreePath, region};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -60,33 +60,30 @@ fn is_new_already(version: &Version, new: &New) -> bool {
 
 /// Lists the versions that some user's folder could be as well as `version`, with other bytes retained.
 fn confusions(others: &[Version], version: &Version, new: &New) -> Result<Vec<String>> {
+    let files = new.files().enumerate().filter(|(_, (_, file))| !file.retained.is_empty());
+    let retaining: Vec<(usize, &TreePath)> = files.map(|(number, (path, _))| (number, path)).collect();
     let mut found = Vec::new();
     let name = version.old.name();
     for other in others {
-        let differs = |number: &usize| retained(version, *number) != retained(other, *number);
-        let paths = paths_of(new, differs)?;
+        let differs = |number: usize| retained(version, number) != retained(other, number);
+        let paths: Vec<_> = retaining.iter().filter(|(number, _)| differs(*number)).collect();
         if !paths.is_empty() && could_be_either(&Side::old(&version.old), &Side::old(&other.old))? {
+            let other = other.old.name();
             found.extend(
-                paths
-                    .iter()
-                    .map(|path| format!("{name} and {}: they retain other bytes of '{path}'", other.old.name())),
+                paths.iter().map(|(_, path)| format!("{name} and {other}: they retain other bytes of '{path}'")),
             );
         }
     }
-    let moves = |number: &usize| retained(version, *number).is_some_and(|(_, regions)| moves_retained(regions));
-    let paths = paths_of(new, moves)?;
+    let moves = |number: usize| retained(version, number).is_some_and(|(_, regions)| moves_retained(regions));
+    let paths: Vec<_> = retaining.iter().filter(|(number, _)| moves(*number)).collect();
     if !paths.is_empty() && could_be_either(&Side::old(&version.old), &Side::new(new))? {
-        found.extend(paths.iter().map(|path| {
+        found.extend(paths.iter().map(|(_, path)| {
             format!(
                 "{name} and the new version: applying the patch twice would move the retained bytes of '{path}' twice"
             )
         }));
     }
     Ok(found)
-}
-
-fn paths_of(new: &New, which: impl Fn(&usize) -> bool) -> Result<Vec<&TreePath>> {
-    (0..new.files.len()).filter(which).map(|number| Ok(new.file(number)?.0)).collect()
 }
 
 /// The old file whose bytes a new file retains.
@@ -109,16 +106,16 @@ enum Sight<'a> {
 
 impl<'a> Side<'a> {
     fn old(old: &'a Old) -> Self {
-        let sight = |entry: &'a _| {
-            let super::OldEntry { path, node } = entry;
+        let sight = |entry: &'a OldEntry| {
+            let OldEntry { path, node } = entry;
             (path, Sight::of(node, |file| (file.size, file.hash, file.regions.old_blanks())))
         };
         Self { folder: &old.folder, entries: old.entries.iter().map(sight).collect() }
     }
 
     fn new(new: &'a New) -> Self {
-        let sight = |entry: &'a _| {
-            let super::NewEntry { path, node } = entry;
+        let sight = |entry: &'a NewEntry| {
+            let NewEntry { path, node } = entry;
             (path, Sight::of(node, |file| (file.size, file.hash, region::union(file.retained.iter().copied()))))
         };
         Self { folder: &new.folder, entries: new.entries.iter().map(sight).collect() }
