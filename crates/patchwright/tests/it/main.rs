@@ -3,3 +3,5 @@
 #![allow(missing_docs, clippy::cast_possible_truncation, clippy::unwrap_used)]
 
 mod file;
+mod folder;
+mod hostile;
