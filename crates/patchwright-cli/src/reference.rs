@@ -1,5 +1,5 @@
 //! The documents that say what the command line takes, made of its definition: `docs/cli.md`, `docs/exit-codes.md`,
-//! `docs/man/` and `docs/completions/`. A test holds them against the files; with `PATCHWRIGHT_BLESS=1` it rewrites them.
+//! `docs/man/` and `docs/completions/`. A test holds them against the files; `cargo xtask bless` rewrites them.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -23,7 +23,7 @@ const EXIT_CODES: [(&str, ExitCodes); 8] = [
     ("man", man::EXIT_CODES),
 ];
 
-const GENERATED: &str = "<!-- Generated from the command line's definition: PATCHWRIGHT_BLESS=1 cargo test -p patchwright-cli reference -->";
+const GENERATED: &str = "<!-- Generated from the definition of the command line by cargo xtask bless -->";
 
 /// The help of the program and of every verb.
 fn cli_md() -> String {
@@ -85,7 +85,7 @@ fn check(path: &str, made: &[u8]) {
     let found = fs::read(&path).unwrap_or_default();
     assert!(
         String::from_utf8_lossy(&found).replace("\r\n", "\n").as_bytes() == made,
-        "{} is not what the command line says: run this test with PATCHWRIGHT_BLESS=1 and read the diff",
+        "{} is not what the command line says: run cargo xtask bless and read the diff",
         path.display()
     );
 }

@@ -19,7 +19,7 @@ pub const TRANSFORM_NONE: u8 = 0;
 
 /// The most bytes that [`apply`](crate::apply()) keeps in memory, whatever the sizes of the files.
 ///
-/// 48 MiB of decoder windows ([`MAX_WINDOWS`]), 4 MiB of old blocks, and buffers and decoder tables below 4 MiB.
+/// 48 MiB of decoder windows ([`MAX_WINDOWS`]), 4 MiB of old blocks, and below 10 MiB of buffers and decoder tables.
 pub const APPLY_MEMORY: u64 = 64 << 20;
 
 /// The most history one stream's decoder may keep.

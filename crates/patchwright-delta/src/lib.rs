@@ -5,12 +5,12 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`cover`] | the unit of resemblance, and a log of covers in bounded memory |
-//! | [`format`] | the limits, the headers and the numbers of a body |
-//! | [`apply`] | old + body → new, in at most [`format::APPLY_MEMORY`] bytes whatever the sizes |
-//! | [`create`] | old + new → body (feature `create`) |
-//! | [`invert`] | old + new + the covers seen while applying → the body that leads back |
-//! | [`inspect`] | what a body holds, from its headers alone |
+//! | [`mod@cover`] | the unit of resemblance, and a log of covers in bounded memory |
+//! | [`mod@format`] | the limits, the headers and the numbers of a body |
+//! | [`mod@apply`] | old + body → new, in at most [`APPLY_MEMORY`](const@format::APPLY_MEMORY) bytes whatever the sizes |
+//! | `create` | old + new → body (feature `create`) |
+//! | [`mod@invert`] | old + new + the covers seen while applying → the body that leads back |
+//! | [`mod@inspect`] | what a body holds, from its headers alone |
 //!
 //! Nothing here opens a file or looks at a clock or at the machine. The same inputs and options give the same bytes
 //! on every machine and with any number of threads.

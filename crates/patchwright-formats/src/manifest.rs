@@ -82,6 +82,17 @@ pub struct OldFile {
     pub regions: Regions,
 }
 
+impl OldFile {
+    /// Whether the old file, whatever its retained bytes, is the new one.
+    pub fn is_new_already(&self, new: &NewFile) -> bool {
+        let in_place = |range: &RetainRange| range.old_offset == range.new_offset;
+        self.size == new.size
+            && self.hash == new.hash
+            && self.regions.ignore.is_empty()
+            && self.regions.retain.iter().all(in_place)
+    }
+}
+
 /// A folder, its new version and its old ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TreePatch {
@@ -488,20 +499,11 @@ fn attach_retain_offsets(
         }
         file.regions.retain = retain;
         check_old(reader, file, new.size)?;
-        if matches!(source, Source::Same { .. }) && !stays_as_it_is(file, new) {
+        if matches!(source, Source::Same { .. }) && !file.is_new_already(new) {
             return Err(reader.malformed("a file that is said to stay as it is differs between the versions"));
         }
     }
     Ok(())
-}
-
-/// Whether the old file, whatever its retained bytes, is the new one.
-fn stays_as_it_is(old: &OldFile, new: &NewFile) -> bool {
-    let in_place = |range: &RetainRange| range.old_offset == range.new_offset;
-    old.size == new.size
-        && old.hash == new.hash
-        && old.regions.ignore.is_empty()
-        && old.regions.retain.iter().all(in_place)
 }
 
 fn source(reader: &mut Reader<'_>, entries: &[OldEntry], blobs: &[Kind]) -> Result<Source, FormatError> {

@@ -111,10 +111,13 @@ fn unknown_version(len: u64, patch: &FilePatch) -> Error {
 }
 
 fn ranges_note(ignored: usize, retained: usize) -> String {
+    let count = |count: usize, what: &str| format!("{count} {what} range{}", if count == 1 { "" } else { "s" });
     match (ignored, retained) {
         (0, 0) => String::new(),
-        (ignored, 0) => format!(" with {ignored} ignored ranges blank"),
-        (0, retained) => format!(" with {retained} retained ranges blank"),
-        (ignored, retained) => format!(" with {ignored} ignored and {retained} retained ranges blank"),
+        (ignored, 0) => format!(" with {} blank", count(ignored, "ignored")),
+        (0, retained) => format!(" with {} blank", count(retained, "retained")),
+        (ignored, retained) => {
+            format!(" with {} and {} blank", count(ignored, "ignored"), count(retained, "retained"))
+        }
     }
 }

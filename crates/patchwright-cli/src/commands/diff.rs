@@ -136,11 +136,14 @@ fn thread_count(text: &str) -> Result<usize, String> {
 }
 
 fn text(report: &DiffReport) -> String {
-    let new_share = share(report.patch_bytes, report.new_bytes);
+    let new_share = match report.new_bytes {
+        0 => String::new(),
+        new_bytes => format!(", {} of the new version", share(report.patch_bytes, new_bytes)),
+    };
     let mut lines = vec![
         ("patch", escape_path(&report.patch)),
         ("id", escape(&report.id)),
-        ("size", format!("{}, {new_share} of the new version", bytes(report.patch_bytes))),
+        ("size", bytes(report.patch_bytes) + &new_share),
         ("new", bytes(report.new_bytes)),
     ];
     if let Some(tree) = &report.tree {

@@ -187,7 +187,8 @@ fn delta(index: usize, delta: &InspectedDelta, patch_bytes: u64) -> String {
         let method = escape(&stream.codecs.join(", "));
         table.row([escape(stream.kind), method, raw, human_raw, stored, human_stored, share]);
     }
-    heading(&format!("Delta in blob {index}: {segments}, {covers}")) + &table.render()
+    let table = if delta.streams.is_empty() { String::new() } else { table.render() };
+    heading(&format!("Delta in blob {index}: {segments}, {covers}")) + &table
 }
 
 #[cfg(test)]

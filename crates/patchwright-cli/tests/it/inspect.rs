@@ -38,6 +38,17 @@ fn a_patch_is_described() {
     check_errors(&sandbox, &[("inspect old", 3, "error: old: "), ("inspect missing", 5, "error: missing: ")]);
 }
 
+#[test]
+fn nothing_has_no_share() {
+    let sandbox = Sandbox::new();
+    sandbox.write("old", "some");
+    sandbox.write("new", "");
+    let ran = sandbox.ok("diff old new -o fix.pwp");
+    assert!(ran.stdout.contains(" bytes\nnew    0 bytes\n"), "{ran:?}");
+    let ran = sandbox.ok("inspect fix.pwp");
+    assert!(ran.stdout.ends_with("\nDelta in blob 0: 0 segments, 0 stretches of the old file used\n"), "{ran:?}");
+}
+
 /// What a patch says of its paths may be anything: it reaches the terminal harmless.
 #[test]
 fn names_in_a_patch_are_escaped() {

@@ -32,6 +32,8 @@ pub(super) struct BlockIndex<'a> {
     /// The number of the sample plus one whose block has the hash; zero where there is none. Of equal hashes the
     /// first stays.
     slots: Vec<u32>,
+    /// Eight more bits of each slot's hash, so that the old file is rarely read in vain.
+    tags: Vec<u8>,
     sample_distance: u64,
 }
 
@@ -41,7 +43,8 @@ impl<'a> BlockIndex<'a> {
         let samples = old.len_bytes() / sample_distance;
         let slots =
             usize::try_from((samples * 2).next_power_of_two()).map_err(|_| CreateError::Index("it is too long"))?;
-        let mut index = Self { old, slots: vec![0; slots.max(2)], sample_distance };
+        let slots = slots.max(2);
+        let mut index = Self { old, slots: vec![0; slots], tags: vec![0; slots], sample_distance };
         index.fill().map_err(CreateError::OldRead)?;
         Ok(index)
     }
@@ -73,19 +76,23 @@ impl<'a> BlockIndex<'a> {
     }
 
     fn insert(&mut self, hash: u64, sample: u32) {
-        let slot = self.slot(hash);
-        let slot = &mut self.slots[slot];
-        if *slot == 0 {
-            *slot = sample;
+        let (slot, tag) = self.place(hash);
+        if self.slots[slot] == 0 {
+            self.slots[slot] = sample;
+            self.tags[slot] = tag;
         }
     }
 
-    fn slot(&self, hash: u64) -> usize {
-        index(mix(hash) >> (64 - self.slots.len().ilog2()))
+    /// The slot of a hash and its tag: the highest bits and the lowest ones.
+    fn place(&self, hash: u64) -> (usize, u8) {
+        let mixed = mix(hash);
+        let [tag, ..] = (mixed >> 8).to_le_bytes();
+        (index(mixed >> (64 - self.slots.len().ilog2())), tag)
     }
 
     fn lookup(&self, hash: u64) -> Option<u64> {
-        let sample = self.slots[self.slot(hash)].checked_sub(1)?;
+        let (slot, tag) = self.place(hash);
+        let sample = self.slots[slot].checked_sub(1).filter(|_| self.tags[slot] == tag)?;
         Some(u64::from(sample) * self.sample_distance)
     }
 
@@ -95,10 +102,10 @@ impl<'a> BlockIndex<'a> {
     }
 }
 
-/// The least distance at which the index fits: two slots of four bytes for each sample, up to the next power of two.
+/// The least distance at which the index fits: two slots of five bytes for each sample, up to the next power of two.
 fn sample_distance(old_len: u64, max_bytes: u64) -> u64 {
     let mut distance = BLOCK as u64;
-    while old_len / distance * 16 > max_bytes || old_len / distance >= u64::from(u32::MAX) {
+    while old_len / distance * 20 > max_bytes || old_len / distance >= u64::from(u32::MAX) {
         distance *= 2;
     }
     distance
@@ -251,7 +258,7 @@ mod tests {
     fn the_index_keeps_to_its_bound() {
         for (len, max) in [(0, 1), (1 << 20, 1 << 10), (1 << 40, 1 << 30), (u64::MAX / 32, 1 << 28)] {
             let distance = sample_distance(len, max);
-            assert!(distance >= 32 && ((len / distance) * 2).next_power_of_two() * 4 <= max.max(16));
+            assert!(distance >= 32 && ((len / distance) * 2).next_power_of_two() * 5 <= max.max(20));
         }
     }
 }

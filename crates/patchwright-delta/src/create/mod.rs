@@ -7,14 +7,15 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`suffixes`] | finds the longest matches of all, with the old file and its suffix array in memory |
-//! | [`blocks`] | finds matches of 32-byte blocks, for files too large for that |
-//! | [`covers`] | joins covers and drops those that cost more than they save |
+//! | `suffixes` | finds the longest matches of all, with the old file and its suffix array in memory |
+//! | `blocks` | finds matches of 32-byte blocks, for files too large for that |
+//! | `covers` | joins covers and drops those that cost more than they save |
 
 mod blocks;
 mod covers;
 mod suffixes;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::{error::Error, fmt, io};
 
 use patchwright_formats::ReadAt;
@@ -35,8 +36,14 @@ const SEGMENT: u64 = 64 << 20;
 /// How many bytes of the new file are matched as one task.
 const PIECE: usize = 1 << 20;
 
-/// Zstandard beats LZMA on small streams only, and takes longer on large ones.
-const ZSTD_BELOW: usize = 64 << 10;
+/// Up to this length a stream is tried with Zstandard too, which beats LZMA on small streams only.
+const SMALL: usize = 64 << 10;
+
+/// Beyond this length a stream is looked at before LZMA is tried.
+const LARGE: usize = 1 << 20;
+
+/// How much of a large stream decides between forms of LZMA.
+const SAMPLE: usize = 256 << 10;
 
 /// What [`create`] may use. The same options and files give the same body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +79,7 @@ pub struct Progress {
 pub enum Phase {
     /// The old file is read and indexed.
     Index,
-    /// A segment of the new file is matched with the old one.
+    /// The new file is matched with the old one; several threads may tell, in any order.
     Match,
     /// A segment's streams are compressed.
     Compress,
@@ -242,16 +249,21 @@ fn write_body(
         let len = SEGMENT.min(new_len - start);
         buffer.resize(usize::try_from(len).expect("at most 64 MiB"), 0);
         new.read_exact_at(&mut buffer, start).map_err(CreateError::NewRead)?;
-        progress(Progress { phase: Phase::Match, done: start, total: new_len });
-        let covers = segment_covers(old, &buffer, start, find).map_err(CreateError::OldRead)?;
+        let matched = AtomicU64::new(start);
+        let find_and_tell = |piece: &[u8]| {
+            let covers = find(piece);
+            let done = matched.fetch_add(piece.len() as u64, Ordering::Relaxed) + piece.len() as u64;
+            progress(Progress { phase: Phase::Match, done, total: new_len });
+            covers
+        };
+        let covers = segment_covers(old, &buffer, start, &find_and_tell).map_err(CreateError::OldRead)?;
         let segment = segment::build(old, &buffer, start, &covers).map_err(CreateError::OldRead)?;
-        progress(Progress { phase: Phase::Compress, done: start, total: new_len });
         let packed = pack(&segment).map_err(CreateError::Compress)?;
         stats.body_len += segment.write(&packed, out).map_err(CreateError::Write)?;
         stats.add(&segment, &packed);
         start += len;
+        progress(Progress { phase: Phase::Compress, done: start, total: new_len });
     }
-    progress(Progress { phase: Phase::Compress, done: new_len, total: new_len });
     out.write_all(&[END_MARK]).map_err(CreateError::Write)?;
     stats.streams.sort_unstable_by_key(|stream| (stream.kind, stream.codec));
     Ok(stats)
@@ -267,41 +279,56 @@ fn segment_covers(old: &dyn ReadAt, output: &[u8], start: u64, find: &Find<'_>) 
     covers::refine(old, output, start, all)
 }
 
-/// Compresses all streams of a segment in parallel and keeps the smallest form of each.
+/// Compresses all streams of a segment in parallel and keeps the smallest form of each; `None` for empty ones.
 fn pack(segment: &RawSegment) -> io::Result<Vec<Option<Packed>>> {
-    let tasks: Vec<(StreamKind, &[u8], Candidate)> = StreamKind::ALL
-        .into_iter()
-        .zip(&segment.streams)
-        .filter(|(_, raw)| !raw.is_empty())
-        .flat_map(|(kind, raw)| {
-            candidates(kind, raw.len()).into_iter().map(move |candidate| (kind, raw.as_slice(), candidate))
-        })
-        .collect();
-    let done: io::Result<Vec<(StreamKind, Packed)>> =
-        tasks.into_par_iter().map(|(kind, raw, candidate)| Ok((kind, candidate.pack(kind, raw)?))).collect();
-    let mut by_kind: Vec<Vec<Packed>> = StreamKind::ALL.map(|_| Vec::new()).into();
-    for (kind, packed) in done? {
-        by_kind[kind.index()].push(packed);
+    StreamKind::ALL.into_par_iter().zip(&segment.streams).map(|(kind, raw)| pack_stream(kind, raw)).collect()
+}
+
+fn pack_stream(kind: StreamKind, raw: &[u8]) -> io::Result<Option<Packed>> {
+    if raw.is_empty() {
+        return Ok(None);
     }
-    Ok(by_kind.into_iter().map(smallest).collect())
+    let forms: io::Result<Vec<Packed>> =
+        candidates(kind, raw)?.into_par_iter().map(|candidate| candidate.pack(kind, raw)).collect();
+    Ok(smallest(forms?))
 }
 
 /// The forms tried for a stream. The order decides between equals.
-fn candidates(kind: StreamKind, raw_len: usize) -> Vec<Candidate> {
-    let lzma = |lc, lp, pb| Candidate::Lzma { lc, lp, pb };
-    let mut candidates = vec![Candidate::Raw];
-    if raw_len <= ZSTD_BELOW {
-        candidates.push(Candidate::Zstd { level: 19 });
+fn candidates(kind: StreamKind, raw: &[u8]) -> io::Result<Vec<Candidate>> {
+    let forms = lzma_forms(kind);
+    if raw.len() <= SMALL {
+        return Ok([Candidate::Raw, Candidate::Zstd { level: 19 }].into_iter().chain(forms).collect());
     }
-    match kind {
-        StreamKind::Literals => candidates.extend([lzma(3, 0, 2), lzma(2, 2, 2)]),
-        StreamKind::Corrections2 => candidates.extend([lzma(0, 1, 1), lzma(3, 0, 0)]),
-        StreamKind::Corrections3 => candidates.extend([lzma(0, 0, 0), lzma(3, 0, 0)]),
-        StreamKind::Corrections4 => candidates.extend([lzma(0, 0, 0), lzma(0, 2, 2)]),
-        StreamKind::Corrections1 | StreamKind::RunLengths => candidates.push(lzma(0, 0, 0)),
-        _ => candidates.push(lzma(1, 0, 0)),
+    if raw.len() <= LARGE {
+        return Ok([Candidate::Raw].into_iter().chain(forms).collect());
     }
-    candidates
+    // LZMA takes a second for each megabyte or two: not for nothing, and not for every form.
+    let quick = Candidate::Zstd { level: 3 };
+    let quick_len = quick.pack(kind, raw)?.bytes.len();
+    if quick_len >= raw.len() - raw.len() / 128 {
+        return Ok(vec![Candidate::Raw, quick]);
+    }
+    if quick_len <= raw.len() / 512 {
+        return Ok(vec![Candidate::Zstd { level: 19 }]);
+    }
+    let sample = &raw[raw.len() / 2..][..SAMPLE];
+    let tried: io::Result<Vec<(usize, Candidate)>> =
+        forms.into_iter().map(|form| Ok((form.pack(kind, sample)?.bytes.len(), form))).collect();
+    Ok(tried?.into_iter().min_by_key(|(len, _)| *len).map(|(_, form)| form).into_iter().collect())
+}
+
+/// The contexts (lc, lp, pb) of LZMA that do best on streams of this kind. Corrections of two and four bytes are
+/// aligned, code among literals has some alignment, numbers have none.
+fn lzma_forms(kind: StreamKind) -> Vec<Candidate> {
+    let contexts: &[(u32, u32, u32)] = match kind {
+        StreamKind::Literals => &[(3, 0, 2), (2, 2, 2)],
+        StreamKind::Corrections2 => &[(0, 1, 1), (3, 0, 0)],
+        StreamKind::Corrections3 => &[(0, 0, 0), (3, 0, 0)],
+        StreamKind::Corrections4 => &[(0, 0, 0), (0, 2, 2)],
+        StreamKind::Corrections1 | StreamKind::RunLengths => &[(0, 0, 0)],
+        StreamKind::LiteralLengths | StreamKind::CoverLengths | StreamKind::Seeks | StreamKind::Gaps => &[(1, 0, 0)],
+    };
+    contexts.iter().map(|(lc, lp, pb)| Candidate::Lzma { lc: *lc, lp: *lp, pb: *pb }).collect()
 }
 
 impl CreateStats {

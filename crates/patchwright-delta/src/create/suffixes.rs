@@ -21,6 +21,9 @@ const FOLLOW: usize = 64;
 /// By how many bytes a match must beat the current diagonal.
 const BEAT: usize = 8;
 
+/// How far a match is followed to the left: a bound on work done twice on periodic files.
+const MAX_BACK: usize = 8 << 10;
+
 /// How many neighbours of a match in the suffix array are looked at for one that is nearer.
 const NEIGHBOURS: usize = 16;
 
@@ -253,7 +256,7 @@ impl Scan<'_> {
 
     /// How far a match is worth following to the left, down to `from`.
     fn backward(&self, found: Match, new: usize, from: usize) -> usize {
-        let len = (new - from).min(found.old);
+        let len = (new - from).min(found.old).min(MAX_BACK);
         let mut extension = Extension::default();
         extension.backward(&self.index.old[found.old - len..found.old], &self.new[new - len..new]);
         extension.best

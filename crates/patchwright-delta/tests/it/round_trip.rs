@@ -1,5 +1,6 @@
 //! What is made comes back, both ways, by both methods, and is small where it should be.
 
+use patchwright_delta::format::Codec;
 use patchwright_delta::{CoverLog, CreateOptions, Method, describe, invert};
 use proptest::prelude::*;
 
@@ -137,6 +138,17 @@ fn repetitive_files_take_no_quadratic_time() {
             let (body, _) = body(&old, &new, &options);
             assert!(try_apply(&old, &body, new.len() as u64).unwrap().0 == new);
         }
+    }
+}
+
+#[test]
+fn large_streams_take_the_codec_that_suits_them() {
+    let len = (1 << 20) + 1000;
+    let prose: Vec<u8> = noise(11, len).iter().map(|byte| b"etaoin shrdlu"[usize::from(byte % 13)]).collect();
+    for (new, codec) in [(noise(12, len), Codec::Raw), (vec![7; len], Codec::Zstd), (prose, Codec::Lzma)] {
+        let (body, stats) = body(b"", &new, &CreateOptions::default());
+        assert_eq!(stats.streams.iter().map(|stream| stream.codec).collect::<Vec<_>>(), [codec]);
+        assert!(try_apply(b"", &body, len as u64).unwrap().0 == new);
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use patchwright_delta::{CreateError, CreateOptions, CreateStats, Method, create::SizeTraded};
+use patchwright_delta::{CreateError, CreateOptions, CreateStats, Method, Phase, create::SizeTraded};
 use patchwright_formats::manifest::Hash;
 use patchwright_formats::{ReadAt, source};
 
@@ -114,14 +114,17 @@ fn create(
     if let Some(limit) = options.max_memory_bytes {
         choices.max_memory_bytes = limit;
     }
-    // The engine says how far it is; we say how much further that is than the last time.
-    let done = AtomicU64::new(0);
+    // The engine says how far it is with matching and with compressing; we say how much further that is than before.
+    let (matched, compressed) = (AtomicU64::new(0), AtomicU64::new(0));
     let tell = |at: patchwright_delta::Progress| {
-        if at.phase == patchwright_delta::Phase::Match {
-            progress.advance(at.done.saturating_sub(done.fetch_max(at.done, Ordering::Relaxed)));
-        }
+        let done = match at.phase {
+            Phase::Index => return,
+            Phase::Match => &matched,
+            Phase::Compress => &compressed,
+        };
+        progress.advance(at.done.saturating_sub(done.fetch_max(at.done, Ordering::Relaxed)));
     };
-    progress.begin("diff", new.len_bytes());
+    progress.begin("diff", new.len_bytes().saturating_mul(2));
     let made = patchwright_delta::create(old, new, &choices, &tell, out);
     progress.end();
     made.map_err(|error| match error {

@@ -1,10 +1,11 @@
 //! A patch for a single file.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use patchwright_formats::manifest::{FilePatch, NewFile, OldFile, OldVersion};
 use patchwright_formats::region::{self, drop_empty};
-use patchwright_formats::{Blanked, ByteRange, Kind, Manifest, ReadAt, Regions, source};
+use patchwright_formats::{Blanked, ByteRange, Manifest, ReadAt, Regions, source};
 
 use crate::disk::FileSource;
 use crate::error::{Error, ErrorKind, Result};
@@ -15,14 +16,13 @@ use crate::regions_file;
 use crate::report::{DiffReport, DiffedOld, Subject, hex};
 
 use super::body::{Body, open};
-use super::write_patch;
+use super::{add_body, add_manifest, scratch_folder, write_patch};
 
 /// An old version with its ranges, before deltas are made.
 struct Old {
     path: PathBuf,
-    file: FileSource,
-    regions: Regions,
-    hash: [u8; 32],
+    source: FileSource,
+    file: OldFile,
 }
 
 /// Compares files.
@@ -51,30 +51,30 @@ pub(super) fn diff(
         .zip(regions)
         .map(|((path, file), regions)| {
             let hash = read(&Blanked::new(&file, regions.old_blanks()), path)?;
-            Ok(Old { path: path.clone(), file, regions, hash })
+            let size = file.len_bytes();
+            Ok(Old { path: path.clone(), source: file, file: OldFile { size, hash, regions } })
         })
         .collect::<Result<Vec<_>>>()?;
     let olds = sort_out(olds, &new_source, &new_file, &mut warnings)?;
-    let scratch = patch.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let scratch = scratch_folder(patch);
     let mut reports = Vec::new();
     let (id, patch_bytes) = write_patch(patch, |container| {
         let mut versions = Vec::new();
         for old in &olds {
-            let old_view = Blanked::new(&old.file, old.regions.old_blanks());
+            let old_view = Blanked::new(&old.source, old.file.regions.old_blanks());
             let body = Body::make(&old_view, &new_view, &new_file.hash, scratch, options, progress)?;
             warnings.extend(body.warning().map(|warning| format!("{}: {warning}", old.path.display())));
             let index = add_body(container, &body, patch)?;
             reports.push(DiffedOld {
                 path: old.path.clone(),
-                bytes: old.file.len_bytes(),
+                bytes: old.file.size,
                 delta_bytes: body.len_bytes(),
                 methods: vec![body.method()],
             });
-            let file = OldFile { size: old.file.len_bytes(), hash: old.hash, regions: old.regions.clone() };
-            versions.push(OldVersion { file, body: index });
+            versions.push(OldVersion { file: old.file.clone(), body: index });
         }
         let manifest = Manifest::File(FilePatch { new: new_file.clone(), olds: versions });
-        add_manifest(container, &manifest, patch)
+        add_manifest(container, &manifest, olds.len(), patch)
     })?;
     Ok(DiffReport {
         schema: "patchwright.diff/1",
@@ -87,24 +87,6 @@ pub(super) fn diff(
         tree: None,
         warnings,
     })
-}
-
-pub(super) fn add_body(container: &mut super::PatchWriter<'_, '_>, body: &Body, patch: &Path) -> Result<usize> {
-    container
-        .add(Kind::COLD, |out| body.copy_to(out))
-        .map(|(index, ())| index)
-        .map_err(|error| Error::io("write the patch", patch, &error))
-}
-
-pub(super) fn add_manifest(
-    container: &mut super::PatchWriter<'_, '_>,
-    manifest: &Manifest,
-    patch: &Path,
-) -> Result<()> {
-    container
-        .add(Kind::MANIFEST, |out| out.write_all(&manifest.encode()?))
-        .map(|_| ())
-        .map_err(|error| Error::io("write the patch", patch, &error))
 }
 
 fn read(view: &dyn ReadAt, path: &Path) -> Result<[u8; 32]> {
@@ -143,19 +125,24 @@ fn gather_regions(count: usize, options: &DiffOptions, warnings: &mut Vec<String
 }
 
 /// Makes sure that every `N:` names one of the `count` old versions.
-pub(super) fn check_old_numbers(numbers: impl Iterator<Item = Option<usize>>, count: usize) -> Result<()> {
+fn check_old_numbers(numbers: impl Iterator<Item = Option<usize>>, count: usize) -> Result<()> {
+    let objections = wrong_old_numbers(numbers, count);
+    if objections.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Usage, "ranges belong to old files that are not named").details(objections))
+}
+
+/// Names the old versions that ranges belong to and that are not there.
+pub(super) fn wrong_old_numbers(numbers: impl Iterator<Item = Option<usize>>, count: usize) -> Vec<String> {
     let mut wrong: Vec<usize> = numbers.flatten().filter(|number| *number > count).collect();
     wrong.sort_unstable();
     wrong.dedup();
-    if wrong.is_empty() {
-        return Ok(());
-    }
-    let lines = wrong.iter().map(|number| format!("a range belongs to old file {number}, there are {count}"));
-    Err(Error::new(ErrorKind::Usage, "ranges belong to old files that are not named").details(lines))
+    wrong.iter().map(|number| format!("a range belongs to old version {number}, there are {count}")).collect()
 }
 
 /// The ranges that belong to the old file with this number.
-pub(super) fn belonging<R: Copy>(args: &[RangeArg<R>], number: usize) -> Vec<R> {
+fn belonging<R: Copy>(args: &[RangeArg<R>], number: usize) -> Vec<R> {
     let mine = args.iter().filter(|arg| arg.old.is_none_or(|old| old == number));
     mine.flat_map(|arg| arg.ranges.iter().copied()).collect()
 }
@@ -175,14 +162,12 @@ fn sort_out(olds: Vec<Old>, new: &FileSource, new_file: &NewFile, warnings: &mut
     let mut objections = Vec::new();
     for (index, old) in olds.into_iter().enumerate() {
         let number = index + 1;
-        if is_new_already(&old, new_file) {
+        if old.file.is_new_already(new_file) {
             warnings
                 .push(format!("old file {number} ({}) is the new version already and left out", old.path.display()));
             continue;
         }
-        if let Some(twin) = kept.iter().find(|other| {
-            (other.hash, other.file.len_bytes(), &other.regions) == (old.hash, old.file.len_bytes(), &old.regions)
-        }) {
+        if let Some(twin) = kept.iter().find(|other| other.file == old.file) {
             warnings.push(format!(
                 "old file {number} ({}) is the same version as {} and left out",
                 old.path.display(),
@@ -205,26 +190,20 @@ fn sort_out(olds: Vec<Old>, new: &FileSource, new_file: &NewFile, warnings: &mut
     Ok(kept)
 }
 
-/// Whether applying a patch to this version would change nothing, whatever its retained bytes.
-fn is_new_already(old: &Old, new: &NewFile) -> bool {
-    old.regions.ignore.is_empty()
-        && old.regions.retain.iter().all(|range| range.old_offset == range.new_offset)
-        && old.file.len_bytes() == new.size
-        && old.hash == new.hash
-}
-
 /// Lists the versions that some user's file could be as well as `old`, with another result.
 fn confusions(others: &[Old], old: &Old, number: usize, new: &FileSource, new_file: &NewFile) -> Result<Vec<String>> {
     let mut found = Vec::new();
-    let blanks = old.regions.old_blanks();
+    let blanks = old.file.regions.old_blanks();
+    let agree = |second: &FileSource, second_blanks: &[ByteRange]| {
+        agree_outside(&old.source, &blanks, second, second_blanks).map_err(|error| Error::io("read", &old.path, &error))
+    };
     for other in others {
-        let differ_in_result = other.regions.retain != old.regions.retain;
-        if differ_in_result && agree_outside(&old.file, &blanks, &other.file, &other.regions.old_blanks(), &old.path)? {
+        let differ_in_result = other.file.regions.retain != old.file.regions.retain;
+        if differ_in_result && agree(&other.source, &other.file.regions.old_blanks())? {
             found.push(format!("old file {number} ({}) and {}", old.path.display(), other.path.display()));
         }
     }
-    let moves = old.regions.retain.iter().any(|range| range.old_offset != range.new_offset);
-    if moves && agree_outside(&old.file, &blanks, new, &new_file.retained, &old.path)? {
+    if moves_retained(&old.file.regions) && agree(new, &new_file.retained)? {
         found.push(format!(
             "old file {number} ({}) and the new version: applying the patch twice would move the retained bytes twice",
             old.path.display()
@@ -233,17 +212,21 @@ fn confusions(others: &[Old], old: &Old, number: usize, new: &FileSource, new_fi
     Ok(found)
 }
 
+/// Whether retained bytes end up elsewhere.
+pub(super) fn moves_retained(regions: &Regions) -> bool {
+    regions.retain.iter().any(|range| range.old_offset != range.new_offset)
+}
+
 /// Whether two files are the same outside what either of them leaves open.
-fn agree_outside(
-    first: &FileSource,
+pub(super) fn agree_outside(
+    first: &dyn ReadAt,
     first_blanks: &[ByteRange],
-    second: &FileSource,
+    second: &dyn ReadAt,
     second_blanks: &[ByteRange],
-    path: &Path,
-) -> Result<bool> {
+) -> io::Result<bool> {
     if first.len_bytes() != second.len_bytes() {
         return Ok(false);
     }
     let blanks = || first_blanks.iter().chain(second_blanks).copied();
-    Ok(read(&Blanked::new(first, blanks()), path)? == read(&Blanked::new(second, blanks()), path)?)
+    Ok(source::hash(&Blanked::new(first, blanks()))? == source::hash(&Blanked::new(second, blanks()))?)
 }

@@ -2,19 +2,22 @@
 
 mod body;
 mod file;
+mod tree;
 
 use std::fs;
 use std::io::{self, BufWriter, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use patchwright_formats::manifest::MAX_OLDS;
-use patchwright_formats::{ContainerWriter, PatchId};
+use patchwright_formats::{ContainerWriter, Kind, Manifest, PatchId};
 
 use crate::atomic::write_atomically;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::DiffOptions;
 use crate::progress::Progress;
 use crate::report::DiffReport;
+
+use body::Body;
 
 /// Writes a patch to `patch` that leads from any of `olds` to `new`: files, or folders with all that is in them.
 ///
@@ -32,7 +35,7 @@ pub fn diff(
     check_output(olds, new, patch)?;
     let work = || match are_folders(olds, new)? {
         false => file::diff(olds, new, patch, options, progress),
-        true => Err(Error::bug("trees come later")),
+        true => tree::diff(olds, new, patch, options, progress),
     };
     match options.threads {
         None => work(),
@@ -97,4 +100,31 @@ fn write_patch(path: &Path, fill: impl FnOnce(&mut PatchWriter<'_, '_>) -> Resul
         Ok(())
     })?;
     made.ok_or_else(|| Error::bug("a patch was written that was not made"))
+}
+
+/// Where large deltas stand until they are written: beside the patch.
+fn scratch_folder(patch: &Path) -> &Path {
+    patch.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Appends a delta and returns its index.
+fn add_body(container: &mut PatchWriter<'_, '_>, body: &Body, patch: &Path) -> Result<usize> {
+    container
+        .add(Kind::COLD, |out| body.copy_to(out))
+        .map(|(index, ())| index)
+        .map_err(|error| Error::io("write the patch", patch, &error))
+}
+
+/// Appends the manifest to a container of `bodies` deltas, if it reads back as what it is.
+fn add_manifest(container: &mut PatchWriter<'_, '_>, manifest: &Manifest, bodies: usize, patch: &Path) -> Result<()> {
+    let failed = |error: io::Error| Error::io("write the patch", patch, &error);
+    let blob = manifest.encode().map_err(failed)?;
+    let mut blobs = vec![Kind::COLD; bodies];
+    blobs.push(Kind::MANIFEST);
+    match Manifest::decode(&blob, &blobs) {
+        Ok(read) if read == *manifest => {}
+        Ok(_) => return Err(Error::bug("the manifest just written reads as another")),
+        Err(error) => return Err(Error::bug(format!("the manifest just written cannot be read: {error}"))),
+    }
+    container.add(Kind::MANIFEST, |out| out.write_all(&blob)).map(|_| ()).map_err(failed)
 }

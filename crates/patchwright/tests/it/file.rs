@@ -98,6 +98,25 @@ fn a_file_that_the_patch_does_not_know_is_left_alone() {
     assert_eq!(folder.names(), ["app", "fix.pwp", "new", "old"]);
 }
 
+#[test]
+fn the_patch_is_the_same_for_every_number_of_threads() {
+    let folder = Folder::new();
+    let old = bytes(1, 3 << 20);
+    let mut new = old.clone();
+    new.rotate_left(70_000);
+    new[1 << 20..][..5000].fill(1);
+    let (old, new) = (folder.write("old", &old), folder.write("new", &new));
+    let patches: Vec<Vec<u8>> = [1, 2, 5]
+        .map(|threads| {
+            let patch = folder.path("fix.pwp");
+            let options = DiffOptions { threads: Some(threads), ..DiffOptions::default() };
+            diff(std::slice::from_ref(&old), &new, &patch, &options, &Quiet).unwrap();
+            fs::read(&patch).unwrap()
+        })
+        .into();
+    assert!(patches.windows(2).all(|pair| pair[0] == pair[1]));
+}
+
 /// One old version, the ranges in it, and what a user has made of it.
 #[derive(Clone, Debug)]
 struct Case {

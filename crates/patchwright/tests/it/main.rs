@@ -2,6 +2,8 @@
 
 #![allow(missing_docs, clippy::cast_possible_truncation, clippy::unwrap_used)]
 
+mod diff_tree;
 mod file;
 mod folder;
+mod golden;
 mod hostile;
