@@ -1,7 +1,5 @@
 //! An opened patch: header, table and manifest read and checked; bodies checked when they are asked for.
 
-use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use patchwright_formats::undo::Undo;
@@ -27,8 +25,7 @@ pub(crate) struct Patch {
 impl Patch {
     /// Opens the patch at `path`.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let open = || -> io::Result<FileSource> { FileSource::new(File::open(path)?) };
-        let file = open().map_err(|error| Error::io("open the patch", path, &error))?;
+        let file = FileSource::open(path).map_err(|error| Error::io("open the patch", path, &error))?;
         Self::read(Box::new(file), path)
     }
 

@@ -1,6 +1,5 @@
 //! One delta of a patch: made, and followed once before it is used.
 
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -143,5 +142,5 @@ fn without_path(doing: &str, error: &io::Error) -> Error {
 
 /// Opens a regular file for reading.
 pub(crate) fn open(path: &Path) -> Result<FileSource> {
-    File::open(path).and_then(FileSource::new).map_err(|error| Error::io("open", path, &error))
+    FileSource::open(path).map_err(|error| Error::io("open", path, &error))
 }
