@@ -22,10 +22,9 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
-use patchwright::{Error, ErrorKind, Result};
 
 use crate::cli::{Cli, Early};
-use crate::console::{Answer, Console};
+use crate::console::Console;
 
 fn main() -> ExitCode {
     let typed: Vec<OsString> = std::env::args_os().collect();
@@ -44,15 +43,8 @@ fn run(typed: &[OsString], early: &Console) -> u8 {
         Err(told) => return early.clap_error(&told),
     };
     let console = Console::new(cli.global.json, cli.global.quiet);
-    match answer(&cli, typed, &console).and_then(|answer| console.print(answer)) {
+    match cli.command.run(&console).and_then(|answer| console.print(answer)) {
         Ok(exit_code) => exit_code,
         Err(error) => console.error(&error),
     }
-}
-
-fn answer(cli: &Cli, typed: &[OsString], console: &Console) -> Result<Answer> {
-    if console.json && typed.iter().any(|argument| argument.to_str().is_none()) {
-        return Err(Error::new(ErrorKind::Usage, "--json needs file names in UTF-8: JSON has no way to spell others"));
-    }
-    cli.command.run(console)
 }

@@ -96,10 +96,14 @@ impl Error {
         self
     }
 
-    /// Shows a path below `root` as the caller knows it.
+    /// Shows a path below `root` as the caller knows it: `shown` is what was called `name` in there.
     #[must_use]
-    pub(crate) fn under(mut self, root: &Path) -> Self {
-        self.path = self.path.map(|path| root.join(path));
+    pub(crate) fn under(mut self, root: &Path, name: &Path, shown: &Path) -> Self {
+        self.path = self.path.map(|path| match path {
+            path if path == name => shown.to_owned(),
+            path if path.as_os_str().is_empty() => root.to_owned(),
+            path => root.join(path),
+        });
         self
     }
 

@@ -10,8 +10,8 @@ use crate::error::Result;
 use crate::make::apply_error;
 use crate::patch_file::Patch;
 use crate::report::{
-    InspectReport, InspectedBlob, InspectedChange, InspectedDelta, InspectedNew, InspectedOld, InspectedRange,
-    InspectedRetain, InspectedStream, InspectedTree, Subject, hex,
+    ChangeKind, InspectReport, InspectedBlob, InspectedChange, InspectedDelta, InspectedNew, InspectedOld,
+    InspectedRange, InspectedRetain, InspectedStream, InspectedTree, Subject, hex,
 };
 use crate::tree_changes::{Change, Changes, changes};
 
@@ -52,7 +52,16 @@ pub fn inspect(patch: &Path) -> Result<InspectReport> {
 }
 
 fn inspect_tree(changes: &Changes<'_>) -> InspectedTree {
-    InspectedTree { summary: changes.summary, changes: changes.list.iter().map(inspect_change).collect() }
+    // A path that a moved file left is told where it went.
+    let left: Vec<_> = changes
+        .list
+        .iter()
+        .filter(|change| change.kind == ChangeKind::Renamed)
+        .filter_map(|change| change.origin.map(|origin| &origin.path))
+        .collect();
+    let told_elsewhere = |change: &&Change<'_>| change.kind == ChangeKind::Removed && left.contains(&change.path);
+    let listed = changes.list.iter().filter(|change| !told_elsewhere(change));
+    InspectedTree { summary: changes.summary, changes: listed.map(inspect_change).collect() }
 }
 
 fn inspect_change(change: &Change<'_>) -> InspectedChange {

@@ -1,10 +1,12 @@
 //! An opened patch: header, table and manifest read and checked; bodies checked when they are asked for.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use patchwright_formats::undo::Undo;
 use patchwright_formats::{Container, FormatError, Kind, Manifest, PatchId, ReadAt, Section};
 
+use crate::atomic::open_for_reading;
 use crate::disk::FileSource;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -25,7 +27,8 @@ pub(crate) struct Patch {
 impl Patch {
     /// Opens the patch at `path`.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let file = FileSource::open(path).map_err(|error| Error::io("open the patch", path, &error))?;
+        let open = || -> io::Result<FileSource> { FileSource::new(open_for_reading(path)?) };
+        let file = open().map_err(|error| Error::io("open the patch", path, &error))?;
         Self::read(Box::new(file), path)
     }
 

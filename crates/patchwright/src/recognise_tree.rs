@@ -148,15 +148,17 @@ impl Eye<'_> {
         let (version, differences) = closest;
         let count = differences.len();
         let more = count.saturating_sub(LISTED);
-        let versions = tree.olds.len();
-        let error = Error::new(
-            ErrorKind::WrongInput,
-            format!(
-                "this folder is none of the {versions} old versions that the patch knows, nor the new one; nothing was changed"
-            ),
-        );
+        let versions = match tree.olds.len() {
+            1 => "neither the old version that the patch knows nor the new one".to_owned(),
+            count => format!("none of the {count} old versions that the patch knows, nor the new one"),
+        };
+        let error = Error::new(ErrorKind::WrongInput, format!("this folder is {versions}; nothing was changed"));
         Ok(error
-            .details([format!("closest is {version}, from which {count} entries differ:")])
+            .at("")
+            .details([match count {
+                1 => format!("closest is {version}, from which one entry differs:"),
+                _ => format!("closest is {version}, from which {count} entries differ:"),
+            }])
             .details(differences.into_iter().take(LISTED))
             .details((more > 0).then(|| format!("and {more} more")))
             .hint(

@@ -2,7 +2,7 @@
 //!
 //! Specification and examples: `docs/guide/regions.md`.
 
-use std::fs;
+use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
 
@@ -10,6 +10,7 @@ use patchwright_formats::{ByteRange, RetainRange, TreePath};
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::atomic::open_for_reading;
 use crate::error::{Error, ErrorKind, Result};
 use crate::range_list::{RangeArg, number, parse_ignore, parse_retain};
 
@@ -84,11 +85,14 @@ enum RawNumber {
 /// Reads the regions file at `path`. All that is wrong with it is listed at once, each with its line.
 pub(crate) fn read(path: &Path) -> Result<RegionsFile> {
     let failed = |error: std::io::Error| Error::io("read the regions file", path, &error);
-    let len = fs::metadata(path).map_err(failed)?.len();
+    let mut file = open_for_reading(path).map_err(failed)?;
+    let len = file.metadata().map_err(failed)?.len();
     if len > MAX_LEN {
         return Err(Error::new(ErrorKind::Malformed, format!("a regions file of {len} bytes is too large")).at(path));
     }
-    parse(&fs::read_to_string(path).map_err(failed)?).map_err(|error| error.at(path))
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(failed)?;
+    parse(&text).map_err(|error| error.at(path))
 }
 
 /// Reads the text of a regions file.

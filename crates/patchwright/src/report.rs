@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// A hash or identity in hexadecimal.
 pub type Hex = String;
@@ -13,6 +13,15 @@ pub type Hex = String;
 /// Writes bytes in hexadecimal.
 pub fn hex(bytes: &[u8]) -> Hex {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Writes a path; what is not Unicode in it is replaced, since JSON has no way to spell it.
+fn lossy<S: Serializer>(path: &std::path::Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.to_string_lossy())
+}
+
+fn lossy_if_any<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
+    path.as_ref().map(|path| path.to_string_lossy()).serialize(serializer)
 }
 
 /// What a patch is for.
@@ -31,6 +40,7 @@ pub struct DiffReport {
     /// `patchwright.diff/1`.
     pub schema: &'static str,
     /// The patch that was written.
+    #[serde(serialize_with = "lossy")]
     pub patch: PathBuf,
     /// Its identity.
     pub id: Hex,
@@ -53,6 +63,7 @@ pub struct DiffReport {
 #[derive(Clone, Debug, Serialize)]
 pub struct DiffedOld {
     /// Where it was read from.
+    #[serde(serialize_with = "lossy")]
     pub path: PathBuf,
     /// Its length, or that of all its files together.
     pub bytes: u64,
@@ -87,9 +98,10 @@ pub struct ApplyReport {
     /// The patch's identity.
     pub id: Hex,
     /// What was patched.
+    #[serde(serialize_with = "lossy")]
     pub target: PathBuf,
     /// Where the result was written, if not in the target's place.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "lossy_if_any")]
     pub output: Option<PathBuf>,
     /// What came of it.
     pub outcome: ApplyOutcome,
@@ -141,6 +153,7 @@ pub struct RevertReport {
     /// Identity of the patch that was taken back.
     pub id: Hex,
     /// What was reverted.
+    #[serde(serialize_with = "lossy")]
     pub target: PathBuf,
     /// What came of it.
     pub outcome: RevertOutcome,
@@ -171,6 +184,7 @@ pub struct InspectReport {
     /// `patchwright.inspect/1`.
     pub schema: &'static str,
     /// The patch.
+    #[serde(serialize_with = "lossy")]
     pub patch: PathBuf,
     /// Its identity.
     pub id: Hex,
@@ -338,11 +352,12 @@ pub struct VerifyReport {
     /// `patchwright.verify/1`.
     pub schema: &'static str,
     /// The patch.
+    #[serde(serialize_with = "lossy")]
     pub patch: PathBuf,
     /// Its identity.
     pub id: Hex,
     /// What was asked about, if anything.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "lossy_if_any")]
     pub target: Option<PathBuf>,
     /// The answer.
     pub answer: VerifyAnswer,
@@ -373,6 +388,7 @@ pub struct StatusReport {
     /// `patchwright.status/1`.
     pub schema: &'static str,
     /// What was asked about.
+    #[serde(serialize_with = "lossy")]
     pub target: PathBuf,
     /// The patches that can be taken back, the latest first.
     pub applied: Vec<AppliedPatch>,
@@ -386,6 +402,7 @@ pub struct AppliedPatch {
     /// Its identity.
     pub id: Hex,
     /// The record that `revert` uses.
+    #[serde(serialize_with = "lossy")]
     pub record: PathBuf,
     /// Length of the record.
     pub record_bytes: u64,

@@ -35,13 +35,13 @@ pub fn revert(patch: &Path, target: &Path, options: &RevertOptions, progress: &d
             let place = Place::of_file(target)?;
             revert_file(&place.disk, &place.name, &patch, manifest, options, progress)
                 .map(|report| RevertReport { target: target.to_owned(), ..report })
-                .map_err(|error| error.under(&place.root))
+                .map_err(|error| error.under(&place.root, &place.name, target))
         }
         Manifest::Tree(manifest) => {
             let place = FolderPlace::of(target)?;
             revert_tree(&place.disk, &patch, manifest, options, progress)
                 .map(|report| RevertReport { target: target.to_owned(), ..report })
-                .map_err(|error| error.under(&place.root))
+                .map_err(|error| error.under(target, Path::new(""), target))
         }
     }
 }
@@ -214,6 +214,8 @@ fn not_as_left(disk: &dyn Disk, shelf: Shelf<'_>, patch: &Patch, mut error: Erro
     if error.kind != ErrorKind::WrongInput {
         return error;
     }
+    // What the record knows is the other way round, and would only confuse.
+    error.details.clear();
     error.message = "the target is no longer what the patch made of it; nothing was changed".to_owned();
     let later = shelf.open_all(disk).unwrap_or_default();
     let later: Vec<String> = later

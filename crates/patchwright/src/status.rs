@@ -41,7 +41,7 @@ pub fn status(target: &Path) -> Result<StatusReport> {
         let unfinished = is_unfinished(&disk)?;
         Ok(StatusReport { schema: "patchwright.status/1", target: target.to_owned(), applied, unfinished })
     };
-    list().map_err(|error| error.under(&root))
+    list().map_err(|error| error.under(&root, name.as_deref().unwrap_or(Path::new("")), target))
 }
 
 /// Whether the target is what the record starts from.

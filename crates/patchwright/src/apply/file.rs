@@ -160,17 +160,15 @@ pub(crate) fn apply_to(
 }
 
 fn check_output(place: &Place, patch: &Patch, output: &Path) -> Result<()> {
+    let shown = std::path::absolute(output).unwrap_or_else(|_| output.to_owned());
     let Ok(real) = output.canonicalize() else { return Ok(()) };
     let inputs = [(place.root.join(&place.name), "the target"), (patch.path().to_owned(), "the patch")];
     for (input, what) in inputs {
         if input.canonicalize().is_ok_and(|input| input == real) {
             return Err(Error::new(ErrorKind::Usage, format!("the output is {what}: an input is never overwritten"))
-                .at(output)
+                .at(shown)
                 .hint("without -o, apply replaces the target itself and can take it back"));
         }
-    }
-    if real.is_dir() {
-        return Err(Error::new(ErrorKind::Usage, "the output is a folder, and the patch is for a file").at(output));
     }
     Ok(())
 }

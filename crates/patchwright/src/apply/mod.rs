@@ -35,7 +35,7 @@ pub fn apply(patch: &Path, target: &Path, options: &ApplyOptions, progress: &dyn
             };
             report
                 .map(|report| ApplyReport { target: target.to_owned(), ..report })
-                .map_err(|error| error.under(&place.root))
+                .map_err(|error| error.under(&place.root, &place.name, target))
         }
         Manifest::Tree(manifest) => {
             let place = FolderPlace::of(target)?;
@@ -45,7 +45,7 @@ pub fn apply(patch: &Path, target: &Path, options: &ApplyOptions, progress: &dyn
             };
             report
                 .map(|report| ApplyReport { target: target.to_owned(), ..report })
-                .map_err(|error| error.under(&place.root))
+                .map_err(|error| error.under(target, Path::new(""), target))
         }
     }
 }
@@ -92,49 +92,49 @@ impl Place {
 
 /// Makes sure that the file at `path` can be replaced, and lists every reason why not at once.
 pub(crate) fn check_replaceable(disk: &dyn Disk, paths: &[&Path], hard_links: HardLinks) -> Result<()> {
-    let mut objections = Vec::new();
+    let mut objections: Vec<(&Path, String)> = Vec::new();
     let mut kind = ErrorKind::Io;
     let mut hints = Vec::new();
-    let mut object = |line: String, hint: &'static str| {
-        objections.push(line);
+    let mut object = |path, line: String, hint: &'static str| {
+        objections.push((path, line));
         if !hints.contains(&hint) {
             hints.push(hint);
         }
     };
     let root = disk.stat(Path::new("")).map_err(|error| Error::io("look at the folder", "", &error))?;
-    for path in paths {
+    for path in paths.iter().copied() {
         let failed = |error: io::Error| Error::io("look at", path, &error);
         let Some(stat) = disk.stat(path).map_err(failed)? else { continue };
         if root.is_some_and(|root| root.device != stat.device) {
             object(
-                format!("{}: the file stands on another file system than its folder", path.display()),
+                path,
+                "the file stands on another file system than its folder".to_owned(),
                 "a mount point cannot be replaced: patch what is mounted there",
             );
         }
         if stat.names > 1 && hard_links == HardLinks::Refuse {
-            let others = stat.names - 1;
             kind = ErrorKind::Refused;
+            let others = match stat.names - 1 {
+                1 => "another name (a hard link)".to_owned(),
+                count => format!("{count} other names (hard links)"),
+            };
             object(
-                format!(
-                    "{}: the file has {others} other names (hard links), which would stay at the old version",
-                    path.display()
-                ),
+                path,
+                format!("the file has {others}, which would stay at the old version"),
                 "--break-hard-links replaces this name alone",
             );
         }
         if disk.is_immutable(path).map_err(failed)? {
-            object(
-                format!("{}: the file is marked immutable or append-only", path.display()),
-                "`chattr -ia` takes the mark away",
-            );
+            object(path, "the file is marked immutable or append-only".to_owned(), "`chattr -ia` takes the mark away");
         }
     }
     match objections.as_slice() {
         [] => Ok(()),
-        [one] => Err(Error::new(kind, one.clone()).hint(hints.join("; "))),
-        several => Err(Error::new(kind, format!("{} files cannot be replaced", several.len()))
-            .details(several)
-            .hint(hints.join("; "))),
+        [(path, line)] => Err(Error::new(kind, line.clone()).at(path).hint(hints.join("; "))),
+        several => {
+            let lines = several.iter().map(|(path, line)| format!("{}: {line}", path.display()));
+            Err(Error::new(kind, "this cannot be replaced").at("").details(lines).hint(hints.join("; ")))
+        }
     }
 }
 

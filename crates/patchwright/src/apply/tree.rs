@@ -62,9 +62,10 @@ pub(crate) fn apply_to(
     options: &ApplyOptions,
     progress: &dyn Progress,
 ) -> Result<ApplyReport> {
-    let failed = |error: io::Error| Error::io("write", output, &error);
+    let shown = std::path::absolute(output).unwrap_or_else(|_| output.to_owned());
+    let failed = |error: io::Error| Error::io("write", &shown, &error);
     if output.symlink_metadata().is_ok() {
-        return Err(Error::new(ErrorKind::Usage, "the output exists already").at(output).hint("name a new folder"));
+        return Err(Error::new(ErrorKind::Usage, "the output exists already").at(&shown).hint("name a new folder"));
     }
     refuse_unfinished(&place.disk)?;
     let rehearsed = change(None, &place.disk, patch, tree, options, progress)?;
@@ -77,9 +78,11 @@ pub(crate) fn apply_to(
     let copy = OsDisk::open(draft.path()).map_err(failed)?;
     copy_folder(&place.disk, &copy, Path::new("")).map_err(failed)?;
     let discard = ApplyOptions { undo: UndoPolicy::Discard, hard_links: HardLinks::Break, ..ApplyOptions::default() };
-    apply(&copy, patch, tree, &discard, progress).map_err(|error| error.under(draft.path()))?;
+    let in_draft = |error: Error| error.under(draft.path(), Path::new(""), draft.path());
+    apply(&copy, patch, tree, &discard, progress).map_err(in_draft)?;
     fs::set_permissions(draft.path(), fs::metadata(&place.root).map_err(failed)?.permissions()).map_err(failed)?;
-    fs::rename(draft.keep(), output).map_err(failed)?;
+    fs::rename(draft.path(), output).map_err(failed)?;
+    let _ = draft.keep(); // There is nothing left there to remove.
     let outcome = if done.outcome == ApplyOutcome::WouldApply { ApplyOutcome::Applied } else { done.outcome };
     Ok(ApplyReport { outcome, ..done })
 }
@@ -252,6 +255,7 @@ impl<'a> Work<'a> {
                 ErrorKind::WrongInput,
                 "what the patch does not know stands in its way; nothing was changed",
             )
+            .at("")
             .details(objections)
             .hint("move these away and run the same command again"));
         }

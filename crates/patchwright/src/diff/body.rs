@@ -8,6 +8,7 @@ use patchwright_delta::{CreateError, CreateOptions, CreateStats, Method, Phase, 
 use patchwright_formats::manifest::Hash;
 use patchwright_formats::{ReadAt, source};
 
+use crate::atomic::open_for_reading;
 use crate::disk::FileSource;
 use crate::error::{Error, Result};
 use crate::make::apply_error;
@@ -142,5 +143,5 @@ fn without_path(doing: &str, error: &io::Error) -> Error {
 
 /// Opens a regular file for reading.
 pub(crate) fn open(path: &Path) -> Result<FileSource> {
-    FileSource::open(path).map_err(|error| Error::io("open", path, &error))
+    open_for_reading(path).and_then(FileSource::new).map_err(|error| Error::io("open", path, &error))
 }

@@ -36,9 +36,9 @@ pub(super) fn diff(
     let mut warnings = Vec::new();
     let files = olds.iter().map(|path| open(path)).collect::<Result<Vec<_>>>()?;
     let new_source = open(new)?;
-    let regions = gather_regions(olds.len(), options, &mut warnings)?;
     let sizes: Vec<u64> = files.iter().map(ReadAt::len_bytes).collect();
-    check_regions(&sizes, &regions, new_source.len_bytes())?;
+    let regions = gather_regions(&sizes, new_source.len_bytes(), options, &mut warnings)?;
+    warnings.extend(blank_altogether(&sizes, &regions));
     let new_view = Blanked::new(&new_source, regions[0].new_blanks());
     let new_file = NewFile {
         size: new_source.len_bytes(),
@@ -94,7 +94,12 @@ fn read(view: &dyn ReadAt, path: &Path) -> Result<[u8; 32]> {
 }
 
 /// Sorts the ranges of the options and the regions file to the old files that they belong to.
-fn gather_regions(count: usize, options: &DiffOptions, warnings: &mut Vec<String>) -> Result<Vec<Regions>> {
+fn gather_regions(
+    sizes: &[u64],
+    new_len: u64,
+    options: &DiffOptions,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Regions>> {
     let mut ignore = options.ignore.clone();
     let mut retain = options.retain.clone();
     if let Some(path) = &options.regions {
@@ -112,8 +117,8 @@ fn gather_regions(count: usize, options: &DiffOptions, warnings: &mut Vec<String
         ignore.extend(file.ignore.into_iter().map(|placed| placed.ranges));
         retain.extend(file.retain.into_iter().map(|placed| placed.ranges));
     }
-    check_old_numbers(ignore.iter().map(|arg| arg.old).chain(retain.iter().map(|arg| arg.old)), count)?;
-    Ok((1..=count)
+    let count = sizes.len();
+    let regions: Vec<Regions> = (1..=count)
         .map(|number| {
             let mut regions = Regions { ignore: belonging(&ignore, number), retain: belonging(&retain, number) };
             let dropped = drop_empty(&mut regions);
@@ -121,39 +126,41 @@ fn gather_regions(count: usize, options: &DiffOptions, warnings: &mut Vec<String
             regions.sort();
             regions
         })
-        .collect())
-}
-
-/// Makes sure that every `N:` names one of the `count` old versions.
-fn check_old_numbers(numbers: impl Iterator<Item = Option<usize>>, count: usize) -> Result<()> {
-    let objections = wrong_old_numbers(numbers, count);
+        .collect();
+    let numbers = ignore.iter().map(|arg| arg.old).chain(retain.iter().map(|arg| arg.old));
+    let mut objections = wrong_old_numbers(numbers, count);
+    let olds: Vec<(u64, &Regions)> = sizes.iter().copied().zip(&regions).collect();
+    objections.extend(region::check(&olds, new_len).iter().map(ToString::to_string));
     if objections.is_empty() {
-        return Ok(());
+        return Ok(regions);
     }
-    Err(Error::new(ErrorKind::Usage, "ranges belong to old files that are not named").details(objections))
+    Err(Error::new(ErrorKind::Usage, "the ignored and retained ranges cannot be used").details(objections))
 }
 
-/// Names the old versions that ranges belong to and that are not there.
+/// Lists every `N:` that names none of the `count` old versions.
 pub(super) fn wrong_old_numbers(numbers: impl Iterator<Item = Option<usize>>, count: usize) -> Vec<String> {
     let mut wrong: Vec<usize> = numbers.flatten().filter(|number| *number > count).collect();
     wrong.sort_unstable();
     wrong.dedup();
-    wrong.iter().map(|number| format!("a range belongs to old version {number}, there are {count}")).collect()
+    let there_are = if count == 1 { "there is one".to_owned() } else { format!("there are {count}") };
+    wrong.iter().map(|number| format!("a range belongs to old version {number}, {there_are}")).collect()
+}
+
+/// Old files of which the ranges leave nothing to recognise them by.
+fn blank_altogether(sizes: &[u64], regions: &[Regions]) -> Vec<String> {
+    let is_blank = |(size, regions): (&u64, &Regions)| *size > 0 && regions.old_blanks() == [ByteRange::new(0, *size)];
+    let numbered = sizes.iter().zip(regions).enumerate().filter(|(_, old)| is_blank(*old));
+    numbered
+        .map(|(index, (size, _))| {
+            format!("old file {}: the ranges cover all of it: every file of {size} bytes will pass for it", index + 1)
+        })
+        .collect()
 }
 
 /// The ranges that belong to the old file with this number.
 fn belonging<R: Copy>(args: &[RangeArg<R>], number: usize) -> Vec<R> {
     let mine = args.iter().filter(|arg| arg.old.is_none_or(|old| old == number));
     mine.flat_map(|arg| arg.ranges.iter().copied()).collect()
-}
-
-fn check_regions(sizes: &[u64], regions: &[Regions], new_len: u64) -> Result<()> {
-    let olds: Vec<(u64, &Regions)> = sizes.iter().copied().zip(regions).collect();
-    let objections = region::check(&olds, new_len);
-    if objections.is_empty() {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::Usage, "the ignored and retained ranges cannot be used").details(objections))
 }
 
 /// Leaves out old files that say nothing new, and refuses those that could be taken for one another.

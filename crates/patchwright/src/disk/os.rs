@@ -337,12 +337,6 @@ pub(crate) struct FileSource {
 }
 
 impl FileSource {
-    /// Opens a regular file anywhere. A pipe is refused at once, whether or not anybody writes to it.
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        Self::new(fs::openat(CWD, path, flags, Mode::empty())?.into())
-    }
-
     pub(crate) fn new(file: File) -> io::Result<Self> {
         let metadata = file.metadata()?;
         if !metadata.is_file() {

@@ -396,7 +396,7 @@ fn versions_that_say_nothing_new_are_left_out() {
     let ends = |line: &str, end: &str| assert!(line.ends_with(end), "{line}");
     ends(&patch.report.warnings[0], "old1) is the new version already and left out");
     ends(&patch.report.warnings[1], "old2) and left out");
-    let nothing = Bench::new(&[two.clone()], &two);
+    let nothing = Bench::new(std::slice::from_ref(&two), &two);
     assert_eq!(nothing.refused(ErrorKind::No), ["old tree 1 (old1) is the new version already and left out"]);
 }
 
@@ -476,10 +476,10 @@ fn retained_bytes_that_could_move_twice_are_refused() {
     let old = tree([("app", file("version 1")), ("config", config(0))]);
     // The application tells the versions apart.
     let new = tree([("app", file("version 2")), ("config", config(16))]);
-    Bench::new(&[old.clone()], &new).regions(regions).made();
+    Bench::new(std::slice::from_ref(&old), &new).regions(regions).made();
     let new = tree([("app", file("version 1")), ("config", config(16))]);
     assert_eq!(
-        Bench::new(&[old.clone()], &new).regions(regions).refused(ErrorKind::Usage),
+        Bench::new(std::slice::from_ref(&old), &new).regions(regions).refused(ErrorKind::Usage),
         [
             "old tree 1 (old1) and the new version: applying the patch twice would move the retained bytes of 'config' twice"
         ]
