@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use patchwright::report::{ApplyOutcome, RevertOutcome};
-use patchwright::{ApplyOptions, DiffOptions, ErrorKind, HardLinks, Quiet, RevertOptions, apply, revert, verify};
+use patchwright::{ApplyOptions, DiffOptions, ErrorKind, HardLinks, Quiet, RevertOptions, apply, diff, revert, verify};
 
 use crate::folder::{Folder, noise};
 
@@ -500,4 +500,20 @@ fn without_rights(root: &Path) {
         assert!(error.hint.as_deref().is_some_and(|hint| hint.contains("more rights")), "{patch}: {error:?}");
     }
     assert!(verify(&root.join("fix.pwp"), Some(&target)).is_ok());
+}
+
+#[test]
+#[ignore = "permission bits take no part in recognising a folder, so the patch says that the folder is new already"]
+fn a_patch_of_permission_bits_alone_applies() {
+    let folder = Folder::new();
+    for (name, mode) in [("old", 0o644), ("new", 0o755), ("target", 0o644)] {
+        fs::create_dir(folder.path(name)).unwrap();
+        let file = folder.write(&format!("{name}/run"), b"#!/bin/sh");
+        fs::set_permissions(file, Permissions::from_mode(mode)).unwrap();
+    }
+    let patch = folder.path("fix.pwp");
+    diff(&[folder.path("old")], &folder.path("new"), &patch, &DiffOptions::default(), &Quiet).unwrap();
+    let report = apply(&patch, &folder.path("target"), &ApplyOptions::default(), &Quiet).unwrap();
+    let mode = fs::metadata(folder.path("target/run")).unwrap().mode() & 0o7777;
+    assert_eq!((report.outcome, mode), (ApplyOutcome::Applied, 0o755));
 }
