@@ -19,6 +19,21 @@ pub fn join(first: &[u8], second: &[u8]) -> Vec<u8> {
     [&len.to_le_bytes(), first, second].concat()
 }
 
+/// The container with the right hash on its header and table, if it has both.
+pub fn with_table_hash(container: &[u8]) -> Vec<u8> {
+    const HASHED: usize = 40;
+    const HEADER: usize = 72;
+    let mut bytes = container.to_vec();
+    let table = bytes.get(24..32).and_then(|field| usize::try_from(u64::from_le_bytes(field.try_into().ok()?)).ok());
+    if let Some(table) = table.and_then(|at| container.get(at.max(HEADER)..)) {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&container[..HASHED]);
+        hasher.update(table);
+        bytes[HASHED..HEADER].copy_from_slice(hasher.finalize().as_bytes());
+    }
+    bytes
+}
+
 /// Takes `room` bytes and then refuses, as a full disk does.
 pub struct Sink {
     /// What was written.

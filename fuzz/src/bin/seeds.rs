@@ -1,9 +1,16 @@
 //! Writes the seeds: `cargo run --manifest-path fuzz/Cargo.toml --bin seeds`. To be run when a format changes.
 
 use std::fs;
+use std::io::Cursor;
 use std::path::Path;
 
 use patchwright_delta::{CreateOptions, create};
+use patchwright_formats::journal::{Journal, Print, Step};
+use patchwright_formats::manifest::{
+    FilePatch, NewEntry, NewFile, Node, OldEntry, OldFile, OldTree, OldVersion, Source, TreePatch,
+};
+use patchwright_formats::undo::{Attributes, Undo};
+use patchwright_formats::{ByteRange, ContainerWriter, Kind, Manifest, PatchId, Regions, RetainRange, TreePath};
 use patchwright_fuzz::join;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -16,7 +23,80 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             write(&root, "delta_apply", &format!("{name}-{method}"), &join(&old, &body))?;
         }
     }
+    write(&root, "journal", "every-step", &journal())?;
+    write(&root, "container", "file", &container(&file_manifest()?)?)?;
+    write(&root, "container", "manifest", &join(&file_manifest()?, &undo().encode()))?;
+    write(&root, "container", "tree-manifest", &join(&tree_manifest()?, &undo().encode()))?;
+    write(&root, "regions", "both", &[100, 120, 0, 10, 5, 1, 20, 8, 30, 0, 50, 50])?;
+    write(&root, "regions", "overflow", &[100, 120, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 2])?;
     Ok(())
+}
+
+/// A journal with every sort of step, without the hash at its end, which the target adds.
+fn journal() -> Vec<u8> {
+    let path = || b"bin/app".to_vec();
+    let file = |hash| Print::File { size: 70, hash: [hash; 32] };
+    let steps = vec![
+        Step::Take { path: path(), stash: 3, before: Print::Link { target: b"../x".into() } },
+        Step::RemoveFolder { path: path(), mode: 0o755, owner: (0, 1000) },
+        Step::MakeFolder { path: path(), mode: 0o700 },
+        Step::Put { path: path(), stash: 0, before: Print::Absent, after: file(1) },
+        Step::Put { path: path(), stash: 1, before: file(2), after: file(3) },
+        Step::SetMode { path: path(), before: 0o644, after: 0o755 },
+    ];
+    let mut bytes = Journal { steps }.encode();
+    bytes.truncate(bytes.len() - 32);
+    bytes
+}
+
+fn container(manifest: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut writer = ContainerWriter::new(Cursor::new(Vec::new()))?;
+    for (kind, bytes) in [(Kind::COLD, &b"body"[..]), (Kind::COLD, b""), (Kind::MANIFEST, manifest)] {
+        writer.add(kind, |out| out.write_all(bytes))?;
+    }
+    Ok(writer.finish()?.0.into_inner())
+}
+
+fn regions() -> Regions {
+    Regions {
+        ignore: vec![ByteRange::new(20, 5)],
+        retain: vec![RetainRange { old_offset: 50, len: 10, new_offset: 80 }],
+    }
+}
+
+fn new_file() -> NewFile {
+    NewFile { size: 90, hash: [1; 32], retained: vec![ByteRange::new(80, 10)] }
+}
+
+fn old_file() -> OldFile {
+    OldFile { size: 100, hash: [2; 32], regions: regions() }
+}
+
+fn file_manifest() -> std::io::Result<Vec<u8>> {
+    let old = |body| OldVersion { file: old_file(), body };
+    Manifest::File(FilePatch { new: new_file(), olds: vec![old(0), old(1)] }).encode()
+}
+
+fn tree_manifest() -> std::io::Result<Vec<u8>> {
+    let path = |text: &str| TreePath::new(text).expect("a plain path");
+    let new = vec![
+        NewEntry { path: path("bin"), node: Node::Folder { mode: 0o755 } },
+        NewEntry { path: path("bin/app"), node: Node::File { mode: 0o755, file: new_file() } },
+        NewEntry { path: path("link"), node: Node::Symlink { target: "../x".into() } },
+    ];
+    let entries = vec![OldEntry { path: path("app"), node: Node::File { mode: 0o755, file: old_file() } }];
+    let sources = vec![Source::Delta { entry: 0, body: 1 }];
+    Manifest::Tree(TreePatch { new, olds: vec![OldTree { entries, sources }] }).encode()
+}
+
+fn undo() -> Undo {
+    let attributes = Attributes {
+        modified: Some((-7, 999_999_999)),
+        owner: Some((0, 1000)),
+        mode: Some(0o4755),
+        extended: vec![(b"user.note".to_vec(), b"x".to_vec())],
+    };
+    Undo { reverts: PatchId([5; 32]), attributes: vec![Attributes::default(), attributes] }
 }
 
 fn write(root: &Path, target: &str, name: &str, bytes: &[u8]) -> std::io::Result<()> {

@@ -2,6 +2,10 @@
 
 #![allow(missing_docs, clippy::cast_possible_truncation, clippy::unwrap_used)]
 
+mod attributes;
 mod diff_tree;
 mod file;
+mod folder;
 mod golden;
+mod hostile;
+mod memory;
