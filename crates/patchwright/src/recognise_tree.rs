@@ -13,24 +13,35 @@ use patchwright_formats::{Blanked, ByteRange, TreePath, region};
 use crate::disk::{Disk, FileKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::Progress;
-use crate::recognise::{Version, hash_with_progress};
+use crate::recognise::hash_with_progress;
 use crate::tree_changes::find_new;
 
 /// How many differences are listed.
 const LISTED: usize = 10;
 
+/// Which versions a folder can be. It can be the new one and an old one at once, where they differ only in permission
+/// bits or in folders that go, which take no part in recognising; whether anything is left to do then shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Recognised {
+    pub(crate) is_new: bool,
+    /// Of the old versions that match, the one with most entries; the first among equals.
+    pub(crate) old: Option<usize>,
+}
+
 /// Says which version of `tree` stands in the folder, or that it is none, with what differs from the closest.
-pub(crate) fn recognise_tree(disk: &dyn Disk, tree: &TreePatch, progress: &dyn Progress) -> Result<Version> {
+pub(crate) fn recognise_tree(disk: &dyn Disk, tree: &TreePatch, progress: &dyn Progress) -> Result<Recognised> {
     let mut eye = Eye { disk, progress, hashes: HashMap::new() };
-    if eye.is_new(tree)? {
-        return Ok(Version::New);
-    }
-    for (index, old) in tree.olds.iter().enumerate() {
-        if eye.old_differences(old, 1)?.is_empty() {
-            return Ok(Version::Old(index));
+    let is_new = eye.is_new(tree)?;
+    let mut old: Option<usize> = None;
+    for (index, version) in tree.olds.iter().enumerate() {
+        let entries = |index: usize| tree.olds.get(index).map_or(0, |version| version.entries.len());
+        // One version can have all that another has, and more.
+        let says_more = old.is_none_or(|best| version.entries.len() > entries(best));
+        if says_more && eye.old_differences(version, 1)?.is_empty() {
+            old = Some(index);
         }
     }
-    Err(eye.explain(tree)?)
+    if is_new || old.is_some() { Ok(Recognised { is_new, old }) } else { Err(eye.explain(tree)?) }
 }
 
 struct Eye<'a> {

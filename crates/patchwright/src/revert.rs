@@ -94,7 +94,7 @@ fn restore_tree(
 
 fn is_old_tree(disk: &dyn Disk, manifest: &TreePatch, progress: &dyn Progress) -> Result<bool> {
     match recognise_tree(disk, manifest, progress) {
-        Ok(version) => Ok(version != Version::New),
+        Ok(recognised) => Ok(recognised.old.is_some()),
         Err(error) if error.kind == ErrorKind::WrongInput => Ok(false),
         Err(error) => Err(error),
     }

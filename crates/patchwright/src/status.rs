@@ -47,13 +47,14 @@ pub fn status(target: &Path) -> Result<StatusReport> {
 /// Whether the target is what the record starts from.
 fn starts_here(disk: &dyn Disk, name: Option<&Path>, record: &Patch) -> Result<bool> {
     let found = match (&record.manifest, name) {
-        (Manifest::File(way_back), Some(name)) => recognise_at(disk, name, way_back, &Quiet).map(|found| found.version),
-        (Manifest::Tree(way_back), None) => recognise_tree(disk, way_back, &Quiet),
-        _ => return Ok(false),
+        (Manifest::File(way_back), Some(name)) => {
+            recognise_at(disk, name, way_back, &Quiet).map(|found| found.version != Version::New)
+        }
+        (Manifest::Tree(way_back), None) => recognise_tree(disk, way_back, &Quiet).map(|found| found.old.is_some()),
+        _ => Ok(false),
     };
     match found {
-        Ok(version) => Ok(version != Version::New),
         Err(error) if error.kind == ErrorKind::WrongInput => Ok(false),
-        Err(error) => Err(error),
+        other => other,
     }
 }

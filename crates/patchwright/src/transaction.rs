@@ -250,7 +250,8 @@ fn make_state_folder(disk: &dyn Disk) -> io::Result<()> {
         Some(stat) => return Err(io::Error::other(format!("{} stands there", stat.kind.name()))),
         None => {}
     }
-    match disk.make_folder(path, 0o700) {
+    // Anybody may see whether something is unfinished; the folders in it are their owner's alone.
+    match disk.make_folder(path, 0o755) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => disk.sync_folder(Path::new("")),
     }

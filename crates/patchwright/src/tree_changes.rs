@@ -75,6 +75,14 @@ impl<'m> Changes<'m> {
         self.list.push(Change { kind, path: &entry.path, before, after: Some(&entry.node), source, origin });
     }
 
+    /// Leaves what can still be to do in a folder that matches the new version: permission bits, and folders that go.
+    pub(crate) fn keep_what_recognising_overlooks(&mut self) {
+        self.list.retain(|change| {
+            change.kind == ChangeKind::ModeChanged
+                || (change.kind == ChangeKind::Removed && matches!(change.before, Some(Node::Folder { .. })))
+        });
+    }
+
     /// An old path that a moved file left is no removal of its own.
     fn count_removed(&mut self) {
         let mut left: Vec<&TreePath> = self

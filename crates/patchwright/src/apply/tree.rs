@@ -20,7 +20,6 @@ use crate::make::make_new;
 use crate::options::{ApplyOptions, HardLinks, UndoPolicy};
 use crate::patch_file::Patch;
 use crate::progress::Progress;
-use crate::recognise::Version;
 use crate::recognise_tree::{at, recognise_tree};
 use crate::records::Shelf;
 use crate::report::{ApplyOutcome, ApplyReport, ChangeKind};
@@ -43,7 +42,7 @@ pub(crate) fn apply(
         refuse_unfinished(disk)?;
         return change(None, disk, patch, tree, options, progress);
     }
-    if !is_untidy(disk)? && recognise_tree(disk, tree, progress)? == Version::New {
+    if !is_untidy(disk)? && recognise_tree(disk, tree, progress)?.old.is_none() {
         return Ok(report(patch, ApplyOutcome::AlreadyNew));
     }
     let (transaction, recovered) = Transaction::begin(disk)?;
@@ -124,11 +123,15 @@ fn change(
     options: &ApplyOptions,
     progress: &dyn Progress,
 ) -> Result<ApplyReport> {
-    let Version::Old(index) = recognise_tree(disk, tree, progress)? else {
+    let recognised = recognise_tree(disk, tree, progress)?;
+    let Some(index) = recognised.old else {
         return Ok(report(patch, ApplyOutcome::AlreadyNew));
     };
     let old = tree.olds.get(index).ok_or_else(|| Error::bug("a version that the patch does not have"))?;
-    let changes = changes(tree, old);
+    let mut changes = changes(tree, old);
+    if recognised.is_new {
+        changes.keep_what_recognising_overlooks();
+    }
     let mut work = Work::new(transaction, disk, patch, tree, old, progress);
     work.check(&changes, options.hard_links)?;
     if let Some(transaction) = transaction.filter(|_| options.undo == UndoPolicy::Keep) {
@@ -136,6 +139,9 @@ fn change(
         work.undo = Some(UndoWriter::start(disk, transaction.staged(stash), stash, patch.id(), &changes)?);
     }
     work.prepare(&changes)?;
+    if recognised.is_new && work.has_nothing_to_do() {
+        return Ok(report(patch, ApplyOutcome::AlreadyNew));
+    }
     let undo_bytes = work.finish_undo(&changes)?;
     let done = ApplyReport {
         from: Some(index + 1),
@@ -165,7 +171,7 @@ pub(crate) fn restore(
     hard_links: HardLinks,
     progress: &dyn Progress,
 ) -> Result<(u64, Vec<String>)> {
-    let (Version::Old(_), [old]) = (recognise_tree(disk, tree, progress)?, tree.olds.as_slice()) else {
+    let (Some(_), [old]) = (recognise_tree(disk, tree, progress)?.old, tree.olds.as_slice()) else {
         return Err(Error::new(ErrorKind::WrongInput, "the folder is already what the undo record leads to"));
     };
     let undo = record.undo.as_ref().ok_or_else(|| Error::bug("a patch where an undo record is needed"))?;
@@ -388,8 +394,17 @@ impl<'a> Work<'a> {
         let stat = self.disk.stat(path).ok().flatten().ok_or_else(|| vanished(change.path))?;
         let vendor = (change.before.and_then(Node::mode), after.mode());
         let wanted = self.exact_mode(change.path).unwrap_or(carried_mode(stat.mode, vendor));
-        self.modes.push(Step::SetMode { path: raw_path(path), before: stat.mode, after: wanted });
+        if wanted != stat.mode {
+            self.modes.push(Step::SetMode { path: raw_path(path), before: stat.mode, after: wanted });
+        }
         Ok(())
+    }
+
+    /// Whether no step is needed to get to the new version.
+    fn has_nothing_to_do(&self) -> bool {
+        [&self.takes, &self.folder_removals, &self.folders, &self.puts, &self.modes]
+            .iter()
+            .all(|steps| steps.is_empty())
     }
 
     fn prepare_link(&mut self, change: &Change<'a>, target: &str) -> Result<()> {

@@ -64,9 +64,14 @@ impl<'a> UndoWriter<'a> {
         let is_file = |change: &&Change<'a>| change.before.is_some_and(|node| node.file().is_some());
         let lost = changes.list.iter().filter(is_file).map(|change| change.path).collect();
         let mut ways_back = BTreeMap::new();
-        for change in &changes.list {
-            if let (Some(Source::Same { .. }), Some(origin)) = (change.source, change.origin) {
-                ways_back.entry(&origin.path).or_insert(WayBack::Same(change.path));
+        // The file that stays at its path is the natural way back; else the first copy.
+        for in_place in [true, false] {
+            for change in &changes.list {
+                if let (Some(Source::Same { .. }), Some(origin)) = (change.source, change.origin)
+                    && (origin.path == *change.path) == in_place
+                {
+                    ways_back.entry(&origin.path).or_insert(WayBack::Same(change.path));
+                }
             }
         }
         Ok(Self { disk, path, stash, reverts, container, lost, ways_back, made: BTreeMap::new(), covers: None })

@@ -9,3 +9,4 @@ mod folder;
 mod golden;
 mod hostile;
 mod memory;
+mod tree;
