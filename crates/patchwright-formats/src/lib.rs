@@ -6,9 +6,11 @@
 //! |---|---|
 //! | [`source`] | where bytes come from, and the canonical view in which ignored and retained bytes are blank |
 //! | [`region`] | ignored and retained ranges and the rules they keep |
+//! | [`pa19`] | patches of the Windows patch API: read, applied and made |
 //! | [`path`] | paths that cannot leave a tree |
 //! | [`container`] | the `.pwp` file: header, blobs, table |
 //! | [`manifest`] | what a patch is for, from which versions, to which |
+//! | [`lzx`] | LZX DELTA, the compression of PA19 patches |
 //! | [`journal`] | the steps of a change under way |
 //! | [`undo`] | what an undo record adds to a patch |
 
@@ -17,7 +19,9 @@
 pub mod container;
 pub mod error;
 pub mod journal;
+pub mod lzx;
 pub mod manifest;
+pub mod pa19;
 pub mod path;
 pub mod region;
 pub mod source;
