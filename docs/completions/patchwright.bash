@@ -139,7 +139,7 @@ _patchwright() {
             return 0
             ;;
         patchwright__subcmd__diff)
-            opts="-o -q -h --output --ignore --retain --regions --max-memory --threads --json --color --quiet --help"
+            opts="-o -q -h --output --ignore --retain --regions --max-memory --threads --format --profile --lzx --fast --large-window --fail-if-same --fail-if-bigger --no-timestamp --json --color --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -171,6 +171,18 @@ _patchwright() {
                     ;;
                 --threads)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "pwp pa19" -- "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -W "raw native" -- "${cur}"))
+                    return 0
+                    ;;
+                --lzx)
+                    COMPREPLY=($(compgen -W "a b best" -- "${cur}"))
                     return 0
                     ;;
                 --color)
@@ -325,12 +337,20 @@ _patchwright() {
             return 0
             ;;
         patchwright__subcmd__inspect)
-            opts="-q -h --json --color --quiet --help"
+            opts="-q -h --extract-header --signature --md5 --ignore --json --color --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --extract-header)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ignore)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0

@@ -46,9 +46,21 @@ complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -l retain 
 complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -l regions -d 'A file that lists ignored and retained ranges by path; the way to give those of folders' -r -F
 complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -l max-memory -d 'Most memory that matching may use, such as 2GiB or 512MiB; a smaller limit may make a larger patch' -r
 complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -l threads -d 'Threads to use; all cores without it' -r
+complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -l format -d 'The format of the patch' -r -f -a "pwp\t'Our own container'
+pa19\t'Microsoft\'s, which Windows Installer applies; single files below 4 GiB'"
+complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -l profile -d 'What is done to 32-bit images [default: raw]' -r -f -a "raw\t'32-bit images are patched like any file; every applier takes the patch'
+native\t'32-bit images are normalised and transformed as the genuine creator does'"
+complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -l lzx -d 'Whether the compressor translates relative calls [default: best]' -r -f -a "a\t'Relative calls stay as they are'
+b\t'Relative calls of executable images are translated'
+best\t'Whatever is smaller'"
 complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -l color -d 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -l fast -d 'Search less for matches: much faster, and larger'
+complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -l large-window -d 'Allow windows of 32 MiB instead of 8, for files larger than that'
+complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -l fail-if-same -d 'Fail when the old file is the new one already'
+complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -l fail-if-bigger -d 'Fail when the patch is no smaller than the new file compressed'
+complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -l no-timestamp -d 'Leave the new file\'s time of change out of the patch'
 complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -l json -d 'Print one JSON object instead of text'
 complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -s q -l quiet -d 'Show no progress and no notes; warnings and errors stay'
 complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -76,9 +88,13 @@ never\t''"
 complete -c patchwright -n "__fish_patchwright_using_subcommand status" -l json -d 'Print one JSON object instead of text'
 complete -c patchwright -n "__fish_patchwright_using_subcommand status" -s q -l quiet -d 'Show no progress and no notes; warnings and errors stay'
 complete -c patchwright -n "__fish_patchwright_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c patchwright -n "__fish_patchwright_using_subcommand inspect" -l extract-header -d 'Write the header of a PA19 patch here, as a patch without streams' -r -F
+complete -c patchwright -n "__fish_patchwright_using_subcommand inspect" -l ignore -d 'Ranges that read as zero in the signature' -r
 complete -c patchwright -n "__fish_patchwright_using_subcommand inspect" -l color -d 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c patchwright -n "__fish_patchwright_using_subcommand inspect" -l signature -d 'Take PATCH for any file and print the signature that the Windows patch API gives it'
+complete -c patchwright -n "__fish_patchwright_using_subcommand inspect" -l md5 -d 'MD5 instead of CRC-32'
 complete -c patchwright -n "__fish_patchwright_using_subcommand inspect" -l json -d 'Print one JSON object instead of text'
 complete -c patchwright -n "__fish_patchwright_using_subcommand inspect" -s q -l quiet -d 'Show no progress and no notes; warnings and errors stay'
 complete -c patchwright -n "__fish_patchwright_using_subcommand inspect" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -48,7 +48,15 @@ Register-ArgumentCompleter -Native -CommandName 'patchwright' -ScriptBlock {
             [CompletionResult]::new('--regions', '--regions', [CompletionResultType]::ParameterName, 'A file that lists ignored and retained ranges by path; the way to give those of folders')
             [CompletionResult]::new('--max-memory', '--max-memory', [CompletionResultType]::ParameterName, 'Most memory that matching may use, such as 2GiB or 512MiB; a smaller limit may make a larger patch')
             [CompletionResult]::new('--threads', '--threads', [CompletionResultType]::ParameterName, 'Threads to use; all cores without it')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'The format of the patch')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'What is done to 32-bit images [default: raw]')
+            [CompletionResult]::new('--lzx', '--lzx', [CompletionResultType]::ParameterName, 'Whether the compressor translates relative calls [default: best]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set')
+            [CompletionResult]::new('--fast', '--fast', [CompletionResultType]::ParameterName, 'Search less for matches: much faster, and larger')
+            [CompletionResult]::new('--large-window', '--large-window', [CompletionResultType]::ParameterName, 'Allow windows of 32 MiB instead of 8, for files larger than that')
+            [CompletionResult]::new('--fail-if-same', '--fail-if-same', [CompletionResultType]::ParameterName, 'Fail when the old file is the new one already')
+            [CompletionResult]::new('--fail-if-bigger', '--fail-if-bigger', [CompletionResultType]::ParameterName, 'Fail when the patch is no smaller than the new file compressed')
+            [CompletionResult]::new('--no-timestamp', '--no-timestamp', [CompletionResultType]::ParameterName, 'Leave the new file''s time of change out of the patch')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object instead of text')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Show no progress and no notes; warnings and errors stay')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Show no progress and no notes; warnings and errors stay')
@@ -91,7 +99,11 @@ Register-ArgumentCompleter -Native -CommandName 'patchwright' -ScriptBlock {
             break
         }
         'patchwright;inspect' {
+            [CompletionResult]::new('--extract-header', '--extract-header', [CompletionResultType]::ParameterName, 'Write the header of a PA19 patch here, as a patch without streams')
+            [CompletionResult]::new('--ignore', '--ignore', [CompletionResultType]::ParameterName, 'Ranges that read as zero in the signature')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set')
+            [CompletionResult]::new('--signature', '--signature', [CompletionResultType]::ParameterName, 'Take PATCH for any file and print the signature that the Windows patch API gives it')
+            [CompletionResult]::new('--md5', '--md5', [CompletionResultType]::ParameterName, 'MD5 instead of CRC-32')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object instead of text')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Show no progress and no notes; warnings and errors stay')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Show no progress and no notes; warnings and errors stay')

@@ -8,16 +8,20 @@ use patchwright_formats::{ByteRange, Kind, Manifest, RetainRange};
 
 use crate::error::Result;
 use crate::make::apply_error;
+use crate::pa19::{Pa19File, is_pa19};
 use crate::patch_file::Patch;
 use crate::report::{
     ChangeKind, InspectReport, InspectedBlob, InspectedChange, InspectedDelta, InspectedNew, InspectedOld,
-    InspectedRange, InspectedRetain, InspectedStream, InspectedTree, Subject, hex,
+    InspectedRange, InspectedRetain, InspectedStream, InspectedTree, Inspection, Subject, hex,
 };
 use crate::tree_changes::{Change, Changes, changes};
 
 /// Lists versions, ranges, sizes, and where the bytes of the patch went. Deltas are described by their headers; use
 /// [`verify`](crate::verify()) to check every byte.
-pub fn inspect(patch: &Path) -> Result<InspectReport> {
+pub fn inspect(patch: &Path) -> Result<Inspection> {
+    if is_pa19(patch)? {
+        return Pa19File::open(patch)?.inspect().map(Inspection::Pa19);
+    }
     let patch = Patch::open(patch)?;
     let mut report = InspectReport {
         schema: "patchwright.inspect/1",
@@ -48,7 +52,7 @@ pub fn inspect(patch: &Path) -> Result<InspectReport> {
             report.tree = manifest.olds.iter().map(|old| inspect_tree(&changes(manifest, old))).collect();
         }
     }
-    Ok(report)
+    Ok(Inspection::Pwp(report))
 }
 
 fn inspect_tree(changes: &Changes<'_>) -> InspectedTree {
@@ -91,11 +95,11 @@ fn node_name<F>(node: &Node<F>) -> &'static str {
     }
 }
 
-fn ignored(ranges: &[ByteRange]) -> Vec<InspectedRange> {
+pub(crate) fn ignored(ranges: &[ByteRange]) -> Vec<InspectedRange> {
     ranges.iter().map(|range| InspectedRange { offset: range.offset, length: range.len }).collect()
 }
 
-fn retained(ranges: &[RetainRange]) -> Vec<InspectedRetain> {
+pub(crate) fn retained(ranges: &[RetainRange]) -> Vec<InspectedRetain> {
     let view = |range: &RetainRange| InspectedRetain {
         old_offset: range.old_offset,
         length: range.len,

@@ -19,9 +19,11 @@ mod atomic;
 mod diff;
 mod disk;
 mod error;
+mod file_delta;
 mod inspect;
 mod make;
 mod options;
+mod pa19;
 mod patch_file;
 mod progress;
 pub mod range_list;
@@ -40,7 +42,11 @@ pub use apply::apply;
 pub use diff::diff;
 pub use error::{Error, ErrorKind, Result};
 pub use inspect::inspect;
-pub use options::{ApplyOptions, DiffOptions, HardLinks, RevertOptions, UndoPolicy};
+pub use options::{
+    ApplyOptions, DiffOptions, HardLinks, Lzx, Pa19Options, Pa19Profile, PatchFormat, RevertOptions, SignatureOptions,
+    UndoPolicy,
+};
+pub use pa19::{extract_header, signature};
 pub use progress::{Progress, Quiet};
 pub use revert::revert;
 pub use status::status;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use patchwright_delta::{ApplyError, Cover, CoverLog, InvertError};
+use patchwright_delta::{ApplyError, Cover, CoverLog, CreateError, CreateOptions, InvertError};
 use patchwright_formats::manifest::{Hash, NewFile};
 use patchwright_formats::source::{blank, overlaps};
 use patchwright_formats::{Blanked, ByteRange, ReadAt, Regions, RetainRange, region};
@@ -46,16 +46,28 @@ pub(crate) fn make_new(
 
 /// Writes the body that turns the new file, as `make_new` wrote it, into the old file, ignored bytes included.
 ///
-/// Retained bytes are blank on both sides: they are carried back as they were carried over.
+/// Retained bytes are blank on both sides: they are carried back as they were carried over. Without covers, old and new
+/// are matched anew, which takes longer.
 pub(crate) fn make_way_back(
     user_old: &dyn ReadAt,
     user_new: &dyn ReadAt,
     retain: &[RetainRange],
-    covers: CoverLog,
+    covers: Option<CoverLog>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let old = Blanked::new(user_old, retain.iter().map(|range| range.old()));
     let new = Blanked::new(user_new, retain.iter().map(|range| range.new_side()));
+    let Some(covers) = covers else {
+        return patchwright_delta::create(&new, &old, &CreateOptions::default(), &|_| {}, out).map(|_| ()).map_err(
+            |error| match error {
+                CreateError::OldRead(error)
+                | CreateError::NewRead(error)
+                | CreateError::Compress(error)
+                | CreateError::Write(error) => error,
+                CreateError::Index(what) => io::Error::other(what),
+            },
+        );
+    };
     patchwright_delta::invert(&old, &new, covers, out).map(|_| ()).map_err(|error| match error {
         InvertError::OldRead(error)
         | InvertError::NewRead(error)

@@ -20,6 +20,83 @@ pub struct DiffOptions {
     pub max_memory_bytes: Option<u64>,
     /// Threads to use; all cores without it. The patch is the same for every number.
     pub threads: Option<usize>,
+    /// The format of the patch.
+    pub format: PatchFormat,
+}
+
+/// The format of a patch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum PatchFormat {
+    /// Our own container.
+    #[default]
+    Pwp,
+    /// Microsoft's, which Windows Installer applies. Only for single files, below 4 GiB.
+    Pa19(Pa19Options),
+}
+
+/// Choices of a PA19 patch: what the creator's own options are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pa19Options {
+    /// What is done to 32-bit images.
+    pub profile: Pa19Profile,
+    /// Whether relative calls are translated before compression.
+    pub lzx: Lzx,
+    /// Search less for matches: much faster, and larger.
+    pub fast: bool,
+    /// Windows of up to 32 MiB instead of 8.
+    pub large_window: bool,
+    /// Fail when the old file is the new one already.
+    pub fail_if_same: bool,
+    /// Fail when the patch is no smaller than the new file compressed.
+    pub fail_if_bigger: bool,
+    /// Carry the new file's time of change.
+    pub timestamp: bool,
+}
+
+impl Default for Pa19Options {
+    fn default() -> Self {
+        Self {
+            profile: Pa19Profile::Raw,
+            lzx: Lzx::Best,
+            fast: false,
+            large_window: false,
+            fail_if_same: false,
+            fail_if_bigger: false,
+            timestamp: true,
+        }
+    }
+}
+
+/// What a PA19 patch does to 32-bit images.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pa19Profile {
+    /// Nothing: every applier can apply the patch.
+    #[default]
+    Raw,
+    /// Normalises and transforms them, as the genuine creator does: smaller patches, and rebased or bound copies are
+    /// recognised.
+    Native,
+}
+
+/// Whether the compressor of a PA19 patch translates relative calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lzx {
+    /// It does not.
+    A,
+    /// It does in executable images.
+    B,
+    /// Whatever is smaller.
+    #[default]
+    Best,
+}
+
+/// Choices of [`signature`](crate::signature()).
+#[derive(Clone, Debug, Default)]
+pub struct SignatureOptions {
+    /// MD5 instead of CRC-32.
+    pub md5: bool,
+    /// Ranges that read as zero.
+    pub blanks: Vec<ByteRange>,
 }
 
 /// Choices of [`apply`](crate::apply()).

@@ -1,6 +1,6 @@
 //! How people write ranges: `OFF+LEN`, `OLDOFF+LEN=NEWOFF`, decimal or `0x`, one or a comma-separated list.
 
-use patchwright_formats::{ByteRange, RetainRange};
+pub use patchwright_formats::{ByteRange, RetainRange};
 
 /// Ranges as typed, and which old file they belong to.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -346,6 +346,108 @@ pub struct InspectedStream {
     pub stored_bytes: u64,
 }
 
+/// What `inspect` found: by the format of the patch.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Inspection {
+    /// A patch or undo record of our own.
+    Pwp(InspectReport),
+    /// A PA19 patch.
+    Pa19(InspectPa19Report),
+}
+
+/// What `inspect` found in a PA19 patch.
+#[derive(Clone, Debug, Serialize)]
+pub struct InspectPa19Report {
+    /// `patchwright.inspect-pa19/1`.
+    pub schema: &'static str,
+    /// The patch.
+    #[serde(serialize_with = "lossy")]
+    pub patch: PathBuf,
+    /// Its identity, as `status` names it.
+    pub id: Hex,
+    /// Its length.
+    pub patch_bytes: u64,
+    /// Option bits, in hexadecimal.
+    pub options: String,
+    /// Extended option bits, in hexadecimal.
+    pub extended_options: String,
+    /// The time of change that the new file gets: seconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file_time: Option<u32>,
+    /// The base that old 32-bit images are normalised to, in hexadecimal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_base: Option<String>,
+    /// The link time that they are normalised to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link_time: Option<u32>,
+    /// The time stamp of their resources.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resource_time: Option<u32>,
+    /// Length of the new file.
+    pub new_bytes: u64,
+    /// CRC-32 of the new file with the retained ranges blank.
+    pub new_crc32: String,
+    /// Length of the header.
+    pub header_bytes: u64,
+    /// Whether the streams are missing.
+    pub header_only: bool,
+    /// The old files.
+    pub olds: Vec<InspectedPa19Old>,
+}
+
+/// An old file of a PA19 patch.
+#[derive(Clone, Debug, Serialize)]
+pub struct InspectedPa19Old {
+    /// Length.
+    pub bytes: u64,
+    /// CRC-32 once normalised, with the ranges blank.
+    pub crc32: String,
+    /// Ignored ranges.
+    pub ignore: Vec<InspectedRange>,
+    /// Retained ranges.
+    pub retain: Vec<InspectedRetain>,
+    /// Entries of the table that says where parts of an image moved.
+    pub rift_entries: usize,
+    /// Ranges that are patched on their own.
+    pub interleaved_ranges: usize,
+    /// Length of the compressed stream; 0 where the old file is the new one.
+    pub stream_bytes: u64,
+    /// Length of the window.
+    pub window_bytes: u64,
+}
+
+/// The signature of a file.
+#[derive(Clone, Debug, Serialize)]
+pub struct SignatureReport {
+    /// `patchwright.signature/1`.
+    pub schema: &'static str,
+    /// The file.
+    #[serde(serialize_with = "lossy")]
+    pub file: PathBuf,
+    /// `crc32` or `md5`.
+    pub kind: &'static str,
+    /// The signature.
+    pub signature: String,
+    /// Whether normalising changed anything.
+    pub normalised: bool,
+}
+
+/// What extracting a header did.
+#[derive(Clone, Debug, Serialize)]
+pub struct ExtractReport {
+    /// `patchwright.extract-header/1`.
+    pub schema: &'static str,
+    /// The patch.
+    #[serde(serialize_with = "lossy")]
+    pub patch: PathBuf,
+    /// The header.
+    #[serde(serialize_with = "lossy")]
+    pub output: PathBuf,
+    /// Its length.
+    pub header_bytes: u64,
+}
+
 /// What `verify` found.
 #[derive(Clone, Debug, Serialize)]
 pub struct VerifyReport {

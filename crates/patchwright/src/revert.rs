@@ -3,17 +3,19 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use patchwright_formats::Manifest;
 use patchwright_formats::journal::{Journal, Print, Step};
-use patchwright_formats::manifest::{FilePatch, TreePatch};
+use patchwright_formats::manifest::TreePatch;
 use patchwright_formats::undo::Attributes;
+use patchwright_formats::{Manifest, PatchId};
 
 use crate::apply::file::{dress, recognise_at, refuse_unfinished};
 use crate::apply::{FolderPlace, Place, check_replaceable, check_space, raw_path, tree};
 use crate::disk::Disk;
 use crate::error::{Error, ErrorKind, Result};
+use crate::file_delta::{FileDelta, PwpFile};
 use crate::make::make_new;
 use crate::options::RevertOptions;
+use crate::pa19::Opened;
 use crate::patch_file::Patch;
 use crate::progress::Progress;
 use crate::recognise::Version;
@@ -29,14 +31,12 @@ const TAKEN_RECORD: u64 = 1;
 ///
 /// What it needs was kept by [`apply`](crate::apply()). The last patch applied is taken back first.
 pub fn revert(patch: &Path, target: &Path, options: &RevertOptions, progress: &dyn Progress) -> Result<RevertReport> {
-    let patch = Patch::open_forward(patch)?;
+    let patch = match Opened::open(patch)? {
+        Opened::Pwp(patch) => patch,
+        Opened::Pa19(patch) => return revert_single(&patch, target, options, progress),
+    };
     match &patch.manifest {
-        Manifest::File(manifest) => {
-            let place = Place::of_file(target)?;
-            revert_file(&place.disk, &place.name, &patch, manifest, options, progress)
-                .map(|report| RevertReport { target: target.to_owned(), ..report })
-                .map_err(|error| error.under(&place.root, &place.name, target))
-        }
+        Manifest::File(manifest) => revert_single(&PwpFile { patch: &patch, manifest }, target, options, progress),
         Manifest::Tree(manifest) => {
             let place = FolderPlace::of(target)?;
             revert_tree(&place.disk, &patch, manifest, options, progress)
@@ -44,6 +44,18 @@ pub fn revert(patch: &Path, target: &Path, options: &RevertOptions, progress: &d
                 .map_err(|error| error.under(target, Path::new(""), target))
         }
     }
+}
+
+fn revert_single(
+    patch: &dyn FileDelta,
+    target: &Path,
+    options: &RevertOptions,
+    progress: &dyn Progress,
+) -> Result<RevertReport> {
+    let place = Place::of_file(target)?;
+    revert_file(&place.disk, &place.name, patch, options, progress)
+        .map(|report| RevertReport { target: target.to_owned(), ..report })
+        .map_err(|error| error.under(&place.root, &place.name, target))
 }
 
 pub(crate) fn revert_tree(
@@ -57,8 +69,8 @@ pub(crate) fn revert_tree(
         refuse_unfinished(disk)?;
         return restore_tree(None, disk, patch, manifest, options, progress);
     }
-    if !is_untidy(disk)? && find(disk, Shelf::Tree, patch)?.is_none() && is_old_tree(disk, manifest, progress)? {
-        return Ok(report(patch, RevertOutcome::AlreadyOld));
+    if !is_untidy(disk)? && find(disk, Shelf::Tree, patch.id())?.is_none() && is_old_tree(disk, manifest, progress)? {
+        return Ok(report(patch.id(), RevertOutcome::AlreadyOld));
     }
     let (transaction, recovered) = Transaction::begin(disk)?;
     let result = restore_tree(Some(&transaction), disk, patch, manifest, options, progress);
@@ -76,20 +88,20 @@ fn restore_tree(
     options: &RevertOptions,
     progress: &dyn Progress,
 ) -> Result<RevertReport> {
-    let Some((record_path, record)) = find(disk, Shelf::Tree, patch)? else {
+    let Some((record_path, record)) = find(disk, Shelf::Tree, patch.id())? else {
         if is_old_tree(disk, manifest, progress)? {
-            return Ok(report(patch, RevertOutcome::AlreadyOld));
+            return Ok(report(patch.id(), RevertOutcome::AlreadyOld));
         }
-        return Err(no_record(disk, Shelf::Tree, patch)?.at(""));
+        return Err(no_record(disk, Shelf::Tree, patch.id())?.at(""));
     };
     let Manifest::Tree(way_back) = &record.manifest else {
         return Err(Error::new(ErrorKind::Malformed, "the undo record of a folder is one for a file").at(record_path));
     };
     let (written_bytes, warnings) =
         tree::restore(transaction, disk, &record_path, &record, way_back, options.hard_links, progress)
-            .map_err(|error| not_as_left(disk, Shelf::Tree, patch, error))?;
+            .map_err(|error| not_as_left(disk, Shelf::Tree, patch.id(), error))?;
     let outcome = if transaction.is_some() { RevertOutcome::Reverted } else { RevertOutcome::WouldRevert };
-    Ok(RevertReport { written_bytes, warnings, ..report(patch, outcome) })
+    Ok(RevertReport { written_bytes, warnings, ..report(patch.id(), outcome) })
 }
 
 fn is_old_tree(disk: &dyn Disk, manifest: &TreePatch, progress: &dyn Progress) -> Result<bool> {
@@ -103,20 +115,20 @@ fn is_old_tree(disk: &dyn Disk, manifest: &TreePatch, progress: &dyn Progress) -
 pub(crate) fn revert_file(
     disk: &dyn Disk,
     name: &Path,
-    patch: &Patch,
-    manifest: &FilePatch,
+    patch: &dyn FileDelta,
     options: &RevertOptions,
     progress: &dyn Progress,
 ) -> Result<RevertReport> {
     if options.dry_run {
         refuse_unfinished(disk)?;
-        return restore_file(None, disk, name, patch, manifest, options, progress);
+        return restore_file(None, disk, name, patch, options, progress);
     }
-    if !is_untidy(disk)? && is_old(disk, name, manifest, progress)? && find(disk, Shelf::File(name), patch)?.is_none() {
-        return Ok(report(patch, RevertOutcome::AlreadyOld));
+    if !is_untidy(disk)? && is_old(disk, name, patch, progress)? && find(disk, Shelf::File(name), patch.id())?.is_none()
+    {
+        return Ok(report(patch.id(), RevertOutcome::AlreadyOld));
     }
     let (transaction, recovered) = Transaction::begin(disk)?;
-    let result = restore_file(Some(&transaction), disk, name, patch, manifest, options, progress);
+    let result = restore_file(Some(&transaction), disk, name, patch, options, progress);
     Shelf::File(name).prune(disk);
     transaction.finish();
     result.map(|report| RevertReport { recovered, ..report })
@@ -127,29 +139,28 @@ fn restore_file(
     transaction: Option<&Transaction<'_>>,
     disk: &dyn Disk,
     name: &Path,
-    patch: &Patch,
-    manifest: &FilePatch,
+    patch: &dyn FileDelta,
     options: &RevertOptions,
     progress: &dyn Progress,
 ) -> Result<RevertReport> {
-    let Some((record_path, record)) = find(disk, Shelf::File(name), patch)? else {
-        if is_old(disk, name, manifest, progress)? {
-            return Ok(report(patch, RevertOutcome::AlreadyOld));
+    let Some((record_path, record)) = find(disk, Shelf::File(name), patch.id())? else {
+        if is_old(disk, name, patch, progress)? {
+            return Ok(report(patch.id(), RevertOutcome::AlreadyOld));
         }
-        return Err(no_record(disk, Shelf::File(name), patch)?.at(name));
+        return Err(no_record(disk, Shelf::File(name), patch.id())?.at(name));
     };
     let Manifest::File(way_back) = &record.manifest else {
         return Err(Error::new(ErrorKind::Malformed, "the undo record of a file is one for a folder").at(record_path));
     };
-    let target = recognise_at(disk, name, way_back, progress)
-        .map_err(|error| not_as_left(disk, Shelf::File(name), patch, error))?;
+    let target = recognise_at(disk, name, &PwpFile { patch: &record, manifest: way_back }, progress)
+        .map_err(|error| not_as_left(disk, Shelf::File(name), patch.id(), error))?;
     let (Version::Old(_), [old]) = (target.version, way_back.olds.as_slice()) else {
-        return Ok(report(patch, RevertOutcome::AlreadyOld));
+        return Ok(report(patch.id(), RevertOutcome::AlreadyOld));
     };
     check_replaceable(disk, &[name], options.hard_links)?;
     check_space(disk, way_back.new.size)?;
     let body = record.body(old.body)?;
-    let done = RevertReport { written_bytes: way_back.new.size, ..report(patch, RevertOutcome::Reverted) };
+    let done = RevertReport { written_bytes: way_back.new.size, ..report(patch.id(), RevertOutcome::Reverted) };
     let Some(transaction) = transaction else {
         make_new(&*target.file, &old.file.regions, &body, &way_back.new, &mut io::sink(), progress)?;
         return Ok(RevertReport { outcome: RevertOutcome::WouldRevert, ..done });
@@ -182,13 +193,13 @@ pub(crate) fn take_record(disk: &dyn Disk, path: &Path, stash: u64) -> Result<St
 }
 
 /// The latest record that takes this patch back.
-fn find(disk: &dyn Disk, shelf: Shelf<'_>, patch: &Patch) -> Result<Option<(PathBuf, Patch)>> {
+fn find(disk: &dyn Disk, shelf: Shelf<'_>, id: PatchId) -> Result<Option<(PathBuf, Patch)>> {
     let records = shelf.open_all(disk)?;
-    Ok(records.into_iter().find(|(_, record)| reverts(record) == Some(patch.id())))
+    Ok(records.into_iter().find(|(_, record)| reverts(record) == Some(id)))
 }
 
-fn is_old(disk: &dyn Disk, name: &Path, manifest: &FilePatch, progress: &dyn Progress) -> Result<bool> {
-    match recognise_at(disk, name, manifest, progress) {
+fn is_old(disk: &dyn Disk, name: &Path, patch: &dyn FileDelta, progress: &dyn Progress) -> Result<bool> {
+    match recognise_at(disk, name, patch, progress) {
         Ok(target) => Ok(target.version != Version::New),
         Err(error) if error.kind == ErrorKind::WrongInput => Ok(false),
         Err(error) => Err(error),
@@ -196,21 +207,18 @@ fn is_old(disk: &dyn Disk, name: &Path, manifest: &FilePatch, progress: &dyn Pro
 }
 
 /// Why there is nothing to take back, and what could be instead.
-pub(crate) fn no_record(disk: &dyn Disk, shelf: Shelf<'_>, patch: &Patch) -> Result<Error> {
+pub(crate) fn no_record(disk: &dyn Disk, shelf: Shelf<'_>, id: PatchId) -> Result<Error> {
     let applied = shelf.open_all(disk)?;
     let lines = applied.iter().filter_map(|(path, record)| {
         reverts(record).map(|id| format!("it can take back patch {id} ({})", path.display()))
     });
-    Ok(Error::new(
-        ErrorKind::WrongInput,
-        format!("no record of patch {} is kept here; nothing was changed", patch.id()),
-    )
-    .details(lines)
-    .hint("was the patch applied here, with this name, and without --no-undo?"))
+    Ok(Error::new(ErrorKind::WrongInput, format!("no record of patch {id} is kept here; nothing was changed"))
+        .details(lines)
+        .hint("was the patch applied here, with this name, and without --no-undo?"))
 }
 
 /// Explains why the target is not what the record starts from.
-fn not_as_left(disk: &dyn Disk, shelf: Shelf<'_>, patch: &Patch, mut error: Error) -> Error {
+fn not_as_left(disk: &dyn Disk, shelf: Shelf<'_>, reverted: PatchId, mut error: Error) -> Error {
     if error.kind != ErrorKind::WrongInput {
         return error;
     }
@@ -221,7 +229,7 @@ fn not_as_left(disk: &dyn Disk, shelf: Shelf<'_>, patch: &Patch, mut error: Erro
     let later: Vec<String> = later
         .iter()
         .filter_map(|(_, record)| reverts(record))
-        .take_while(|id| *id != patch.id())
+        .take_while(|id| *id != reverted)
         .map(|id| format!("patch {id} was applied after it"))
         .collect();
     error.hint = Some(if later.is_empty() {
@@ -232,10 +240,10 @@ fn not_as_left(disk: &dyn Disk, shelf: Shelf<'_>, patch: &Patch, mut error: Erro
     error.details(later)
 }
 
-pub(crate) fn report(patch: &Patch, outcome: RevertOutcome) -> RevertReport {
+pub(crate) fn report(id: PatchId, outcome: RevertOutcome) -> RevertReport {
     RevertReport {
         schema: "patchwright.revert/1",
-        id: hex(&patch.id().0),
+        id: hex(&id.0),
         target: PathBuf::new(),
         outcome,
         written_bytes: 0,

@@ -9,6 +9,7 @@ use crate::apply::file::recognise_at;
 use crate::apply::{FolderPlace, Place};
 use crate::disk::Disk;
 use crate::error::{Error, ErrorKind, Result};
+use crate::file_delta::PwpFile;
 use crate::patch_file::Patch;
 use crate::recognise::Version;
 use crate::recognise_tree::recognise_tree;
@@ -48,7 +49,8 @@ pub fn status(target: &Path) -> Result<StatusReport> {
 fn starts_here(disk: &dyn Disk, name: Option<&Path>, record: &Patch) -> Result<bool> {
     let found = match (&record.manifest, name) {
         (Manifest::File(way_back), Some(name)) => {
-            recognise_at(disk, name, way_back, &Quiet).map(|found| found.version != Version::New)
+            recognise_at(disk, name, &PwpFile { patch: record, manifest: way_back }, &Quiet)
+                .map(|found| found.version != Version::New)
         }
         (Manifest::Tree(way_back), None) => recognise_tree(disk, way_back, &Quiet).map(|found| found.old.is_some()),
         _ => Ok(false),

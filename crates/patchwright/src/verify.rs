@@ -3,15 +3,16 @@
 use std::io;
 use std::path::Path;
 
-use patchwright_formats::Manifest;
-use patchwright_formats::manifest::{FilePatch, TreePatch};
+use patchwright_formats::manifest::TreePatch;
+use patchwright_formats::{Manifest, PatchId};
 
 use crate::Quiet;
 use crate::apply::file::{recognise_at, refuse_unfinished};
 use crate::apply::{FolderPlace, Place, tree};
 use crate::error::{ErrorKind, Result};
-use crate::make::make_new;
+use crate::file_delta::{FileDelta, PwpFile};
 use crate::options::ApplyOptions;
+use crate::pa19::{Pa19File, is_pa19};
 use crate::patch_file::Patch;
 use crate::recognise::Version;
 use crate::report::{VerifyAnswer, VerifyReport, hex};
@@ -20,24 +21,33 @@ use crate::report::{VerifyAnswer, VerifyReport, hex};
 ///
 /// A damaged patch is an error ([`ErrorKind::Malformed`]); a target that it would not apply to is an answer.
 pub fn verify(patch: &Path, target: Option<&Path>) -> Result<VerifyReport> {
-    let patch = Patch::open(patch)?;
-    patch.verify_all()?;
-    check_bodies(&patch)?;
-    let mut report = VerifyReport {
+    let report = |id: PatchId| VerifyReport {
         schema: "patchwright.verify/1",
-        patch: patch.path().to_owned(),
-        id: hex(&patch.id().0),
+        patch: patch.to_owned(),
+        id: hex(&id.0),
         target: target.map(Path::to_owned),
         answer: VerifyAnswer::Intact,
         from: None,
         objections: Vec::new(),
     };
-    let Some(target) = target else { return Ok(report) };
-    let answer = match &patch.manifest {
-        Manifest::File(manifest) => would_apply_to_file(&patch, manifest, target),
+    if is_pa19(patch)? {
+        let patch = Pa19File::open(patch)?;
+        patch.check_streams()?;
+        return answer(report(patch.id()), target.map(|target| would_apply_to_file(&patch, target)));
+    }
+    let patch = Patch::open(patch)?;
+    patch.verify_all()?;
+    check_bodies(&patch)?;
+    let found = target.map(|target| match &patch.manifest {
+        Manifest::File(manifest) => would_apply_to_file(&PwpFile { patch: &patch, manifest }, target),
         Manifest::Tree(manifest) => would_apply_to_tree(&patch, manifest, target),
-    };
-    match answer {
+    });
+    answer(report(patch.id()), found)
+}
+
+fn answer(mut report: VerifyReport, found: Option<Result<Version>>) -> Result<VerifyReport> {
+    let Some(found) = found else { return Ok(report) };
+    match found {
         Ok(Version::New) => report.answer = VerifyAnswer::AlreadyNew,
         Ok(Version::Old(index)) => {
             report.answer = VerifyAnswer::WouldApply;
@@ -70,15 +80,12 @@ fn would_apply_to_tree(patch: &Patch, manifest: &TreePatch, target: &Path) -> Re
     Ok(report.from.map_or(Version::New, |number| Version::Old(number - 1)))
 }
 
-fn would_apply_to_file(patch: &Patch, manifest: &FilePatch, target: &Path) -> Result<Version> {
+fn would_apply_to_file(patch: &dyn FileDelta, target: &Path) -> Result<Version> {
     let place = Place::of_file(target)?;
     refuse_unfinished(&place.disk)?;
-    let found = recognise_at(&place.disk, &place.name, manifest, &Quiet)?;
+    let found = recognise_at(&place.disk, &place.name, patch, &Quiet)?;
     if let Version::Old(index) = found.version {
-        let old = &manifest.olds[index];
-        let body = patch.body_unchecked(old.body)?;
-        make_new(&*found.file, &old.file.regions, &body, &manifest.new, &mut io::sink(), &Quiet)
-            .map_err(|error| error.at(patch.path()))?;
+        patch.make(&*found.file, index, &mut io::sink(), &Quiet)?;
     }
     Ok(found.version)
 }

@@ -6,6 +6,7 @@ use patchwright::range_list::{number, parse_ignore, parse_retain};
 use patchwright::report::DiffReport;
 use patchwright::{DiffOptions, Error, ErrorKind, Result};
 
+use super::pa19::{Format, Pa19Args};
 use super::{Examples, ExitCodes, after_help, tree_summary};
 use crate::console::{Answer, Console};
 use crate::progress::progress;
@@ -27,6 +28,10 @@ const EXAMPLES: Examples = &[
     (
         "Eight bytes of the first old version may hold anything",
         "patchwright diff app-1.0 app-1.1 app-1.2 -o fix.pwp --ignore 1:0x88+8",
+    ),
+    (
+        "A patch that Windows Installer applies",
+        "patchwright diff old.dll new.dll -o fix.pa19 --format pa19 --ignore 0x3c0+16",
     ),
     ("Folders", "patchwright diff tree-1.0/ tree-1.1/ -o fix.pwp --regions regions.toml"),
 ];
@@ -68,6 +73,11 @@ pub(crate) struct Args {
     /// Threads to use; all cores without it
     #[arg(long, value_name = "N", value_parser = thread_count)]
     threads: Option<usize>,
+    /// The format of the patch
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    #[command(flatten)]
+    pa19: Pa19Args,
 }
 
 impl Args {
@@ -92,6 +102,7 @@ impl Args {
             regions: self.regions.clone(),
             max_memory_bytes: self.max_memory,
             threads: self.threads,
+            format: self.pa19.format(self.format)?,
             ..DiffOptions::default()
         };
         for text in &self.ignore {

@@ -2,12 +2,15 @@
 
 use std::path::PathBuf;
 
-use patchwright::Result;
+use patchwright::range_list::{ByteRange, parse_ignore};
 use patchwright::report::{
     ChangeKind, InspectReport, InspectedBlob, InspectedChange, InspectedDelta, InspectedNew, InspectedOld,
-    InspectedRange, InspectedRetain, InspectedTree, Subject,
+    InspectedRange, InspectedRetain, InspectedTree, Inspection, Subject,
 };
 
+use patchwright::{Error, ErrorKind, Result, SignatureOptions};
+
+use super::pa19;
 use super::{Examples, ExitCodes, after_help, range_counts, tree_summary};
 use crate::console::{Answer, Console};
 use crate::text::{Align, HEADING, Table, byte_cells, bytes, count, counted, escape, escape_path, facts, share};
@@ -21,19 +24,59 @@ pub(crate) const EXIT_CODES: ExitCodes = &[
 const EXAMPLES: Examples = &[
     ("What is in a patch", "patchwright inspect fix.pwp"),
     ("Its identity, for a script", "patchwright inspect fix.pwp --json | jq -r .id"),
+    (
+        "The header that Windows Installer keeps of a PA19 patch",
+        "patchwright inspect app.pa19 --extract-header app.hdr",
+    ),
+    ("The patch signature of a file", "patchwright inspect --signature app.dll"),
 ];
 
 /// Show what is in PATCH: versions, ranges, sizes, methods, and where the bytes went
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = after_help(EXAMPLES, EXIT_CODES))]
 pub(crate) struct Args {
-    /// The patch
+    /// The patch, ours or one in Microsoft's PA19 format
     patch: PathBuf,
+    /// Write the header of a PA19 patch here, as a patch without streams
+    #[arg(long, value_name = "OUT", conflicts_with = "signature")]
+    extract_header: Option<PathBuf>,
+    /// Take PATCH for any file and print the signature that the Windows patch API gives it
+    #[arg(long)]
+    signature: bool,
+    /// MD5 instead of CRC-32
+    #[arg(long, requires = "signature")]
+    md5: bool,
+    /// Ranges that read as zero in the signature
+    #[arg(long, value_name = "OFF+LEN[,...]", requires = "signature")]
+    ignore: Vec<String>,
 }
 
 impl Args {
     pub(crate) fn run(&self, console: &Console) -> Result<Answer> {
-        console.report(&patchwright::inspect(&self.patch)?, text)
+        if self.signature {
+            let options = SignatureOptions { md5: self.md5, blanks: self.blanks()? };
+            return console.report(&patchwright::signature(&self.patch, &options)?, pa19::signature);
+        }
+        if let Some(output) = &self.extract_header {
+            return console.report(&patchwright::extract_header(&self.patch, output)?, pa19::extracted);
+        }
+        console.report(&patchwright::inspect(&self.patch)?, |report| match report {
+            Inspection::Pwp(report) => text(report),
+            Inspection::Pa19(report) => pa19::inspection(report),
+        })
+    }
+
+    fn blanks(&self) -> Result<Vec<ByteRange>> {
+        let mut blanks = Vec::new();
+        for text in &self.ignore {
+            let fault = |fault: String| Error::new(ErrorKind::Usage, format!("--ignore {text}: {fault}"));
+            let parsed = parse_ignore(text).map_err(fault)?;
+            if parsed.old.is_some() {
+                return Err(fault("there is only one file".to_owned()));
+            }
+            blanks.extend(parsed.ranges);
+        }
+        Ok(blanks)
     }
 }
 
@@ -63,7 +106,7 @@ fn head(report: &InspectReport) -> String {
     facts(lines)
 }
 
-fn heading(title: &str) -> String {
+pub(super) fn heading(title: &str) -> String {
     format!("\n{HEADING}{title}{HEADING:#}\n")
 }
 
@@ -83,7 +126,7 @@ fn old_version(number: usize, old: &InspectedOld) -> String {
 }
 
 /// Ranges of a file: where they are in the old version and, for those that are carried over, in the new one.
-fn ranges(ignore: &[InspectedRange], retain: &[InspectedRetain]) -> String {
+pub(super) fn ranges(ignore: &[InspectedRange], retain: &[InspectedRetain]) -> String {
     if ignore.is_empty() && retain.is_empty() {
         return String::new();
     }

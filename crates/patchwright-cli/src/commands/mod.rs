@@ -5,6 +5,7 @@ pub(crate) mod completions;
 pub(crate) mod diff;
 pub(crate) mod inspect;
 pub(crate) mod man;
+mod pa19;
 pub(crate) mod revert;
 pub(crate) mod status;
 pub(crate) mod verify;

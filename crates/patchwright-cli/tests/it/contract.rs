@@ -36,7 +36,7 @@ fn usage_errors_exit_with_2() {
         ("man --json", "no report"),
         // Verbs and flags of later releases are not there yet.
         ("diff old new -o p --hot", "unexpected argument '--hot'"),
-        ("diff old new -o p --format pa19", "unexpected argument '--format'"),
+        ("diff old new -o p --format zip", "invalid value 'zip' for '--format <FORMAT>'"),
         ("apply p t --running", "unexpected argument '--running'"),
         ("apply p t --pid 1", "unexpected argument '--pid'"),
         ("status --pid 1", "unexpected argument '--pid'"),

@@ -8,6 +8,7 @@ mod diff;
 mod guide;
 mod harness;
 mod inspect;
+mod pa19;
 mod revert;
 mod status;
 mod verify;

@@ -14,6 +14,7 @@ use super::memory::{Features, MemoryDisk, Order};
 use crate::apply::file::apply;
 use crate::disk::{Disk, OsDisk};
 use crate::error::{Error, ErrorKind, Result};
+use crate::file_delta::PwpFile;
 use crate::patch_file::Patch;
 use crate::range_list::{parse_ignore, parse_retain};
 use crate::report::{ApplyOutcome, RevertOutcome};
@@ -92,11 +93,17 @@ impl Verb {
         match self {
             Self::Apply(undo) => {
                 let options = ApplyOptions { undo, ..ApplyOptions::default() };
-                let report = apply(disk, Path::new(NAME), &patch, manifest, &options, &Quiet)?;
+                let report = apply(disk, Path::new(NAME), &PwpFile { patch: &patch, manifest }, &options, &Quiet)?;
                 assert!(matches!(report.outcome, ApplyOutcome::Applied | ApplyOutcome::AlreadyNew));
             }
             Self::Revert => {
-                let report = revert_file(disk, Path::new(NAME), &patch, manifest, &RevertOptions::default(), &Quiet)?;
+                let report = revert_file(
+                    disk,
+                    Path::new(NAME),
+                    &PwpFile { patch: &patch, manifest },
+                    &RevertOptions::default(),
+                    &Quiet,
+                )?;
                 assert!(matches!(report.outcome, RevertOutcome::Reverted | RevertOutcome::AlreadyOld));
             }
         }

@@ -7,16 +7,17 @@ use std::path::Path;
 use patchwright_formats::journal::{Journal, Print, Step};
 use patchwright_formats::manifest::{FilePatch, NewFile, OldFile, OldVersion};
 use patchwright_formats::undo::{Attributes, Undo};
-use patchwright_formats::{Blanked, ContainerWriter, Kind, Manifest, ReadAt, Regions, RetainRange, source};
+use patchwright_formats::{Blanked, ContainerWriter, Kind, Manifest, PatchId, ReadAt, Regions, RetainRange, source};
 
 use crate::atomic::write_atomically;
 use crate::disk::{Disk, Extended, FileKind, Stat};
 use crate::error::{Error, ErrorKind, Result};
-use crate::make::{Made, make_new, make_way_back};
+use crate::file_delta::{FileDelta, Made};
+use crate::make::{make_new, make_way_back};
 use crate::options::{ApplyOptions, UndoPolicy};
 use crate::patch_file::Patch;
 use crate::progress::Progress;
-use crate::recognise::{Version, recognise};
+use crate::recognise::Version;
 use crate::records::Shelf;
 use crate::report::{ApplyOutcome, ApplyReport, Recovered, hex};
 use crate::transaction::{Transaction, is_unfinished, is_untidy};
@@ -30,20 +31,19 @@ const STAGED_RECORD: u64 = 1;
 pub(crate) fn apply(
     disk: &dyn Disk,
     name: &Path,
-    patch: &Patch,
-    manifest: &FilePatch,
+    patch: &dyn FileDelta,
     options: &ApplyOptions,
     progress: &dyn Progress,
 ) -> Result<ApplyReport> {
     if options.dry_run {
-        return rehearse(disk, name, patch, manifest, options, progress);
+        return rehearse(disk, name, patch, options, progress);
     }
     // Looking first leaves no trace where there is nothing to do; a change left half-way must be settled before.
-    if !is_untidy(disk)? && recognise_at(disk, name, manifest, progress)?.version == Version::New {
-        return Ok(report(patch, ApplyOutcome::AlreadyNew));
+    if !is_untidy(disk)? && recognise_at(disk, name, patch, progress)?.version == Version::New {
+        return Ok(report(patch.id(), ApplyOutcome::AlreadyNew));
     }
     let (transaction, recovered) = Transaction::begin(disk)?;
-    let result = replace(&transaction, disk, name, patch, manifest, options, progress);
+    let result = replace(&transaction, disk, name, patch, options, progress);
     Shelf::File(name).prune(disk);
     transaction.finish();
     result.map(|report| ApplyReport { recovered, ..report })
@@ -53,18 +53,16 @@ fn replace(
     transaction: &Transaction<'_>,
     disk: &dyn Disk,
     name: &Path,
-    patch: &Patch,
-    manifest: &FilePatch,
+    patch: &dyn FileDelta,
     options: &ApplyOptions,
     progress: &dyn Progress,
 ) -> Result<ApplyReport> {
-    let target = recognise_at(disk, name, manifest, progress)?;
-    let Version::Old(index) = target.version else { return Ok(report(patch, ApplyOutcome::AlreadyNew)) };
+    let target = recognise_at(disk, name, patch, progress)?;
+    let Version::Old(index) = target.version else { return Ok(report(patch.id(), ApplyOutcome::AlreadyNew)) };
     check_replaceable(disk, &[name], options.hard_links)?;
-    check_space(disk, manifest.new.size)?;
-    let old = &manifest.olds[index];
+    check_space(disk, patch.new_len())?;
     let staged = transaction.staged(STAGED_FILE);
-    let made = stage_new(disk, &staged, &target, patch, old, &manifest.new, progress)?;
+    let made = stage_new(disk, &staged, &target, patch, index, progress)?;
     let raw_hash = made.raw_hash;
     let attributes = disk.attributes(name).map_err(|error| Error::io("read the attributes", name, &error))?;
     let mut steps = Vec::new();
@@ -75,7 +73,7 @@ fn replace(
             reverts: patch.id(),
             attributes: vec![Attributes { modified: attributes.modified, ..Attributes::default() }],
         };
-        let print = stage_record(disk, &record, &staged, &target, old, manifest, made, &undo)?;
+        let print = stage_record(disk, &record, &staged, &target, made, &undo)?;
         if let Print::File { size, .. } = print {
             undo_bytes = Some(size);
         }
@@ -83,21 +81,22 @@ fn replace(
         let path = shelf.next_record(disk).map_err(|error| Error::io("make room for the undo record", name, &error))?;
         steps.push(Step::Put { path: raw_path(&path), stash: STAGED_RECORD, before: Print::Absent, after: print });
     }
-    dress(disk, &staged, Attributes { modified: None, ..attributes })?;
+    let modified = patch.file_time().map(|seconds| (seconds, 0));
+    dress(disk, &staged, Attributes { modified, ..attributes })?;
     // Last: where names can neither be exchanged nor doubled, this step cannot be taken back.
     steps.push(Step::Put {
         path: raw_path(name),
         stash: STAGED_FILE,
         before: Print::File { size: target.stat.len, hash: target.raw_hash()? },
-        after: Print::File { size: manifest.new.size, hash: raw_hash },
+        after: Print::File { size: patch.new_len(), hash: raw_hash },
     });
     target.check_unchanged(disk, name)?;
     transaction.commit(&Journal { steps })?;
     Ok(ApplyReport {
         from: Some(index + 1),
-        written_bytes: manifest.new.size,
+        written_bytes: patch.new_len(),
         undo_bytes,
-        ..report(patch, ApplyOutcome::Applied)
+        ..report(patch.id(), ApplyOutcome::Applied)
     })
 }
 
@@ -105,47 +104,43 @@ fn replace(
 fn rehearse(
     disk: &dyn Disk,
     name: &Path,
-    patch: &Patch,
-    manifest: &FilePatch,
+    patch: &dyn FileDelta,
     options: &ApplyOptions,
     progress: &dyn Progress,
 ) -> Result<ApplyReport> {
     refuse_unfinished(disk)?;
-    let target = recognise_at(disk, name, manifest, progress)?;
-    let Version::Old(index) = target.version else { return Ok(report(patch, ApplyOutcome::AlreadyNew)) };
+    let target = recognise_at(disk, name, patch, progress)?;
+    let Version::Old(index) = target.version else { return Ok(report(patch.id(), ApplyOutcome::AlreadyNew)) };
     check_replaceable(disk, &[name], options.hard_links)?;
-    check_space(disk, manifest.new.size)?;
-    make_from(&target, patch, &manifest.olds[index], &manifest.new, &mut io::sink(), progress)?;
+    check_space(disk, patch.new_len())?;
+    patch.make(&*target.file, index, &mut io::sink(), progress)?;
     Ok(ApplyReport {
         from: Some(index + 1),
-        written_bytes: manifest.new.size,
-        ..report(patch, ApplyOutcome::WouldApply)
+        written_bytes: patch.new_len(),
+        ..report(patch.id(), ApplyOutcome::WouldApply)
     })
 }
 
 /// Writes the new version to `output` and leaves the target alone.
 pub(crate) fn apply_to(
     place: &Place,
-    patch: &Patch,
-    manifest: &FilePatch,
+    patch: &dyn FileDelta,
     output: &Path,
     options: &ApplyOptions,
     progress: &dyn Progress,
 ) -> Result<ApplyReport> {
     check_output(place, patch, output)?;
-    let target = recognise_at(&place.disk, &place.name, manifest, progress)?;
+    let target = recognise_at(&place.disk, &place.name, patch, progress)?;
     let mut result = ApplyReport {
         output: Some(output.to_owned()),
-        written_bytes: manifest.new.size,
-        ..report(patch, if options.dry_run { ApplyOutcome::WouldApply } else { ApplyOutcome::Applied })
+        written_bytes: patch.new_len(),
+        ..report(patch.id(), if options.dry_run { ApplyOutcome::WouldApply } else { ApplyOutcome::Applied })
     };
     if let Version::Old(index) = target.version {
         result.from = Some(index + 1);
     }
     let write = |out: &mut dyn Write| match target.version {
-        Version::Old(index) => {
-            make_from(&target, patch, &manifest.olds[index], &manifest.new, out, progress).map(|_| ())
-        }
+        Version::Old(index) => patch.make(&*target.file, index, out, progress).map(|_| ()),
         // The target is the result already, the user's bytes in it included.
         Version::New => source::for_each_chunk(&*target.file, |chunk| out.write_all(chunk))
             .map_err(|error| Error::io("copy to", output, &error)),
@@ -159,7 +154,7 @@ pub(crate) fn apply_to(
     Ok(result)
 }
 
-fn check_output(place: &Place, patch: &Patch, output: &Path) -> Result<()> {
+fn check_output(place: &Place, patch: &dyn FileDelta, output: &Path) -> Result<()> {
     let shown = std::path::absolute(output).unwrap_or_else(|_| output.to_owned());
     let Ok(real) = output.canonicalize() else { return Ok(()) };
     let inputs = [(place.root.join(&place.name), "the target"), (patch.path().to_owned(), "the patch")];
@@ -209,11 +204,11 @@ impl Target {
 pub(crate) fn recognise_at(
     disk: &dyn Disk,
     name: &Path,
-    manifest: &FilePatch,
+    patch: &dyn FileDelta,
     progress: &dyn Progress,
 ) -> Result<Target> {
     let (file, stat) = open_target(disk, name)?;
-    let version = recognise(&*file, name, manifest, progress)?;
+    let version = patch.recognise(&*file, name, progress)?;
     Ok(Target { file, stat, version })
 }
 
@@ -237,29 +232,16 @@ pub(crate) fn refuse_unfinished(disk: &dyn Disk) -> Result<()> {
     Ok(())
 }
 
-fn make_from(
-    target: &Target,
-    patch: &Patch,
-    old: &OldVersion,
-    new: &NewFile,
-    out: &mut dyn Write,
-    progress: &dyn Progress,
-) -> Result<Made> {
-    let body = patch.body(old.body)?;
-    make_new(&*target.file, &old.file.regions, &body, new, out, progress).map_err(|error| error.at(patch.path()))
-}
-
 fn stage_new(
     disk: &dyn Disk,
     staged: &Path,
     target: &Target,
-    patch: &Patch,
-    old: &OldVersion,
-    new: &NewFile,
+    patch: &dyn FileDelta,
+    index: usize,
     progress: &dyn Progress,
 ) -> Result<Made> {
     let mut out = disk.create(staged).map_err(|error| Error::io("write", staged, &error))?;
-    make_from(target, patch, old, new, &mut out, progress)
+    patch.make(&*target.file, index, &mut out, progress)
 }
 
 /// Gives a staged file the attributes it will have in its place, and makes it durable.
@@ -270,25 +252,21 @@ pub(crate) fn dress(disk: &dyn Disk, staged: &Path, attributes: Attributes) -> R
 }
 
 /// Writes the undo record and makes sure that it leads back.
-#[allow(clippy::too_many_arguments, reason = "each is one thing the record is made from")]
 fn stage_record(
     disk: &dyn Disk,
     record: &Path,
     staged: &Path,
     target: &Target,
-    old: &OldVersion,
-    manifest: &FilePatch,
     made: Made,
     undo: &Undo,
 ) -> Result<Print> {
     let failed = |error: io::Error| Error::io("write the undo record", record, &error);
     let user_new = disk.open(staged).map_err(failed)?;
-    let retain = &old.file.regions.retain;
     let write = || -> io::Result<()> {
         let mut container = ContainerWriter::new(BufWriter::new(disk.create(record)?))?;
-        let (body, ()) =
-            container.add(Kind::COLD, |out| make_way_back(&*target.file, &*user_new, retain, made.covers, out))?;
-        let way_back = Manifest::File(turned_round(&*target.file, manifest, retain, body)?);
+        let (body, ()) = container
+            .add(Kind::COLD, |out| make_way_back(&*target.file, &*user_new, &made.retain, made.covers, out))?;
+        let way_back = Manifest::File(turned_round(&*target.file, &made.new, &made.retain, body)?);
         container.add(Kind::MANIFEST, |out| out.write_all(&way_back.encode()?))?;
         container.add(Kind::UNDO, |out| out.write_all(&undo.encode()))?;
         container.finish()?.0.flush()
@@ -302,18 +280,13 @@ fn stage_record(
 }
 
 /// The manifest that leads from the new file back to what the user had, ignored bytes included.
-fn turned_round(
-    user_old: &dyn ReadAt,
-    manifest: &FilePatch,
-    retain: &[RetainRange],
-    body: usize,
-) -> io::Result<FilePatch> {
+fn turned_round(user_old: &dyn ReadAt, new: &NewFile, retain: &[RetainRange], body: usize) -> io::Result<FilePatch> {
     let mut retain: Vec<RetainRange> = retain.iter().map(|range| turned(*range)).collect();
     retain.sort_unstable_by_key(|range| range.new_offset);
     let retained: Vec<_> = retain.iter().map(|range| range.new_side()).collect();
     let hash = source::hash(&Blanked::new(user_old, retained.iter().copied()))?;
     let regions = Regions { ignore: Vec::new(), retain };
-    let old = OldFile { size: manifest.new.size, hash: manifest.new.hash, regions };
+    let old = OldFile { size: new.size, hash: new.hash, regions };
     Ok(FilePatch {
         new: NewFile { size: user_old.len_bytes(), hash, retained },
         olds: vec![OldVersion { file: old, body }],
@@ -338,10 +311,10 @@ fn check_record(record: Patch, user_new: &dyn ReadAt, target: &Target) -> Result
     }
 }
 
-pub(crate) fn report(patch: &Patch, outcome: ApplyOutcome) -> ApplyReport {
+pub(crate) fn report(id: PatchId, outcome: ApplyOutcome) -> ApplyReport {
     ApplyReport {
         schema: "patchwright.apply/1",
-        id: hex(&patch.id().0),
+        id: hex(&id.0),
         target: Default::default(),
         output: None,
         outcome,

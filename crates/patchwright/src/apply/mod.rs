@@ -14,8 +14,9 @@ use patchwright_formats::journal::RawPath;
 
 use crate::disk::{Disk, OsDisk};
 use crate::error::{Error, ErrorKind, Result};
+use crate::file_delta::{FileDelta, PwpFile};
 use crate::options::{ApplyOptions, HardLinks};
-use crate::patch_file::Patch;
+use crate::pa19::Opened;
 use crate::progress::Progress;
 use crate::report::ApplyReport;
 
@@ -25,18 +26,12 @@ use crate::report::ApplyReport;
 /// is left alone: [`ErrorKind::WrongInput`]. Memory stays below [`patchwright_delta::format::APPLY_MEMORY`] plus the
 /// manifest, whatever the sizes; the disk needs room for the new file beside the old one.
 pub fn apply(patch: &Path, target: &Path, options: &ApplyOptions, progress: &dyn Progress) -> Result<ApplyReport> {
-    let patch = Patch::open_forward(patch)?;
+    let patch = match Opened::open(patch)? {
+        Opened::Pwp(patch) => patch,
+        Opened::Pa19(patch) => return apply_single(&patch, target, options, progress),
+    };
     match &patch.manifest {
-        Manifest::File(manifest) => {
-            let place = Place::of_file(target)?;
-            let report = match &options.output {
-                None => file::apply(&place.disk, &place.name, &patch, manifest, options, progress),
-                Some(output) => file::apply_to(&place, &patch, manifest, output, options, progress),
-            };
-            report
-                .map(|report| ApplyReport { target: target.to_owned(), ..report })
-                .map_err(|error| error.under(&place.root, &place.name, target))
-        }
+        Manifest::File(manifest) => apply_single(&PwpFile { patch: &patch, manifest }, target, options, progress),
         Manifest::Tree(manifest) => {
             let place = FolderPlace::of(target)?;
             let report = match &options.output {
@@ -48,6 +43,22 @@ pub fn apply(patch: &Path, target: &Path, options: &ApplyOptions, progress: &dyn
                 .map_err(|error| error.under(target, Path::new(""), target))
         }
     }
+}
+
+fn apply_single(
+    patch: &dyn FileDelta,
+    target: &Path,
+    options: &ApplyOptions,
+    progress: &dyn Progress,
+) -> Result<ApplyReport> {
+    let place = Place::of_file(target)?;
+    let report = match &options.output {
+        None => file::apply(&place.disk, &place.name, patch, options, progress),
+        Some(output) => file::apply_to(&place, patch, output, options, progress),
+    };
+    report
+        .map(|report| ApplyReport { target: target.to_owned(), ..report })
+        .map_err(|error| error.under(&place.root, &place.name, target))
 }
 
 /// A folder that is patched as a tree.

@@ -43,7 +43,7 @@ pub(crate) fn apply(
         return change(None, disk, patch, tree, options, progress);
     }
     if !is_untidy(disk)? && recognise_tree(disk, tree, progress)?.old.is_none() {
-        return Ok(report(patch, ApplyOutcome::AlreadyNew));
+        return Ok(report(patch.id(), ApplyOutcome::AlreadyNew));
     }
     let (transaction, recovered) = Transaction::begin(disk)?;
     let result = change(Some(&transaction), disk, patch, tree, options, progress);
@@ -125,7 +125,7 @@ fn change(
 ) -> Result<ApplyReport> {
     let recognised = recognise_tree(disk, tree, progress)?;
     let Some(index) = recognised.old else {
-        return Ok(report(patch, ApplyOutcome::AlreadyNew));
+        return Ok(report(patch.id(), ApplyOutcome::AlreadyNew));
     };
     let old = tree.olds.get(index).ok_or_else(|| Error::bug("a version that the patch does not have"))?;
     let mut changes = changes(tree, old);
@@ -140,7 +140,7 @@ fn change(
     }
     work.prepare(&changes)?;
     if recognised.is_new && work.has_nothing_to_do() {
-        return Ok(report(patch, ApplyOutcome::AlreadyNew));
+        return Ok(report(patch.id(), ApplyOutcome::AlreadyNew));
     }
     let undo_bytes = work.finish_undo(&changes)?;
     let done = ApplyReport {
@@ -149,7 +149,7 @@ fn change(
         undo_bytes,
         tree: Some(changes.summary),
         warnings: std::mem::take(&mut work.warnings),
-        ..report(patch, ApplyOutcome::Applied)
+        ..report(patch.id(), ApplyOutcome::Applied)
     };
     match transaction {
         None => Ok(ApplyReport { outcome: ApplyOutcome::WouldApply, ..done }),

@@ -117,8 +117,9 @@ impl<'a> UndoWriter<'a> {
             let user_old = self.disk.open(at(old))?;
             let nothing: Box<dyn ReadAt> = Box::new(Vec::new());
             let user_new = staged.map_or(Ok(nothing), |path| self.disk.open(path))?;
-            let (index, ()) =
-                self.container.add(Kind::COLD, |out| make_way_back(&*user_old, &*user_new, retain, covers, out))?;
+            let (index, ()) = self
+                .container
+                .add(Kind::COLD, |out| make_way_back(&*user_old, &*user_new, retain, Some(covers), out))?;
             Ok(index)
         };
         write().map_err(|error| Error::io("write the undo record", &self.path, &error))

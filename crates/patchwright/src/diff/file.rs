@@ -9,7 +9,8 @@ use patchwright_formats::{Blanked, ByteRange, Manifest, ReadAt, Regions, source}
 
 use crate::disk::FileSource;
 use crate::error::{Error, ErrorKind, Result};
-use crate::options::DiffOptions;
+use crate::options::{DiffOptions, Pa19Options};
+use crate::pa19;
 use crate::progress::Progress;
 use crate::range_list::RangeArg;
 use crate::regions_file;
@@ -87,6 +88,23 @@ pub(super) fn diff(
         tree: None,
         warnings,
     })
+}
+
+/// Compares files for a patch in Microsoft's format.
+pub(super) fn diff_pa19(
+    olds: &[PathBuf],
+    new: &Path,
+    patch: &Path,
+    options: &DiffOptions,
+    pa19: &Pa19Options,
+) -> Result<DiffReport> {
+    let mut warnings = Vec::new();
+    let sizes = olds.iter().map(|path| open(path).map(|file| file.len_bytes())).collect::<Result<Vec<_>>>()?;
+    let regions = gather_regions(&sizes, open(new)?.len_bytes(), options, &mut warnings)?;
+    warnings.extend(blank_altogether(&sizes, &regions));
+    let olds: Vec<pa19::Old> =
+        olds.iter().zip(regions).map(|(path, regions)| pa19::Old { path: path.clone(), regions }).collect();
+    pa19::diff(&olds, new, patch, pa19, warnings)
 }
 
 fn read(view: &dyn ReadAt, path: &Path) -> Result<[u8; 32]> {

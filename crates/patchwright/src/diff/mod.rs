@@ -13,7 +13,7 @@ use patchwright_formats::{ContainerWriter, Kind, Manifest, PatchId};
 
 use crate::atomic::write_atomically;
 use crate::error::{Error, ErrorKind, Result};
-use crate::options::DiffOptions;
+use crate::options::{DiffOptions, PatchFormat};
 use crate::progress::Progress;
 use crate::report::DiffReport;
 
@@ -34,7 +34,10 @@ pub fn diff(
     check_count(olds)?;
     check_output(olds, new, patch)?;
     let work = || match are_folders(olds, new)? {
-        false => file::diff(olds, new, patch, options, progress),
+        false => match &options.format {
+            PatchFormat::Pwp => file::diff(olds, new, patch, options, progress),
+            PatchFormat::Pa19(pa19) => file::diff_pa19(olds, new, patch, options, pa19),
+        },
         true => tree::diff(olds, new, patch, options, progress),
     };
     match options.threads {

@@ -10,3 +10,4 @@ mod golden;
 mod hostile;
 mod memory;
 mod tree;
+mod wine;
