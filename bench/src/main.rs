@@ -86,7 +86,7 @@ impl Options {
         };
         let all = tools::all(&patchwright)?;
         let tools = match tools {
-            None => all,
+            None => all.into_iter().filter(|tool| !tool.name.starts_with("pa19-")).collect(),
             Some(names) => all.into_iter().filter(|tool| names.iter().any(|name| name == tool.name)).collect(),
         };
         if tools.is_empty() || pairs.is_empty() {

@@ -30,7 +30,8 @@ pub(crate) struct Files {
     pub(crate) complaint: PathBuf,
 }
 
-/// The tools in the order of the tables; the first is ours, the second the one that ratios are against.
+/// The tools in the order of the tables; the first is ours, the second the one that ratios are against. Those called
+/// `pa19-…` make the same patch in Microsoft's format, and are measured when they are named.
 pub(crate) fn all(patchwright: &Path) -> Result<Vec<Tool>> {
     let own = std::env::current_exe().map_err(|error| error.to_string())?;
     let on_path = PathBuf::new;
@@ -41,11 +42,15 @@ pub(crate) fn all(patchwright: &Path) -> Result<Vec<Tool>> {
         version,
         program,
     };
+    let our_version = says(Command::new(patchwright).arg("--version"));
+    let pa19 = |name, create_line| {
+        tool(name, patchwright.to_path_buf(), our_version.clone(), create_line, "patchwright apply PATCH OLD -o OUT")
+    };
     Ok(vec![
         tool(
             "patchwright",
             patchwright.to_path_buf(),
-            says(Command::new(patchwright).arg("--version")),
+            our_version.clone(),
             "patchwright diff OLD NEW -o PATCH",
             "patchwright apply PATCH OLD -o OUT",
         ),
@@ -74,6 +79,9 @@ pub(crate) fn all(patchwright: &Path) -> Result<Vec<Tool>> {
         ),
         // No delta: what sending the whole file costs.
         tool("xz", on_path(), package("xz-utils"), "xz -9e --stdout NEW >PATCH", "xz -d --stdout PATCH >OUT"),
+        pa19("pa19-raw", "patchwright diff OLD NEW -o PATCH --format pa19 --large-window"),
+        pa19("pa19-fast", "patchwright diff OLD NEW -o PATCH --format pa19 --large-window --fast"),
+        pa19("pa19-native", "patchwright diff OLD NEW -o PATCH --format pa19 --large-window --profile native"),
     ])
 }
 

@@ -12,17 +12,38 @@ pub(crate) fn run(mut args: Args) -> Result {
     let pairs = args.value("--pairs")?;
     let out = args.value("--out")?;
     match args.free(1)?.as_slice() {
-        [what] if what == "delta" => delta(&dir, pairs, out),
-        _ => Err(Failure::Usage("bench what? There is: delta".into())),
+        [what] if what == "delta" => delta(&dir, &DELTA, pairs, out),
+        [what] if what == "pa19" => delta(&dir, &PA19, pairs, out),
+        _ => Err(Failure::Usage("bench what? There are: delta, pa19".into())),
     }
 }
 
-fn delta(dir: &Path, pairs: Option<String>, out: Option<String>) -> Result {
+/// What is measured.
+struct Subject {
+    /// Pairs of the corpus whose names begin like this, or are listed.
+    pairs: &'static [&'static str],
+    /// The tools; all that are no other format of ours without it.
+    tools: Option<&'static str>,
+    /// What the name of the table ends with.
+    suffix: &'static str,
+}
+
+const DELTA: Subject = Subject { pairs: &[], tools: None, suffix: "" };
+
+/// Microsoft's format beside ours and others, on Windows images.
+const PA19: Subject = Subject {
+    pairs: &["d09", "d10", "d11", "d12", "d13"],
+    tools: Some("patchwright,bsdiff,xdelta3,pa19-raw,pa19-fast,pa19-native"),
+    suffix: "-pa19",
+};
+
+fn delta(dir: &Path, subject: &Subject, pairs: Option<String>, out: Option<String>) -> Result {
     ensure(Group::Bench)?;
     // The other pairs of the corpus are more old versions for patches with several of them.
     let ids: Vec<String> = match &pairs {
         Some(list) => list.split(',').map(String::from).collect(),
-        None => corpus::ids("d").collect(),
+        None if subject.pairs.is_empty() => corpus::ids("d").collect(),
+        None => subject.pairs.iter().map(ToString::to_string).collect(),
     };
     corpus::fetch(dir, &ids)?;
     show(cargo().args(["build", "--release", "--locked", "--package", "patchwright-cli"]))?;
@@ -30,13 +51,16 @@ fn delta(dir: &Path, pairs: Option<String>, out: Option<String>) -> Result {
     // The committed table is of the whole corpus; a first look goes elsewhere.
     let out = match (out, &pairs) {
         (Some(out), _) => root().join(out),
-        (None, None) => root().join(format!("bench/results/{}.md", machine())),
-        (None, Some(_)) => target_dir().join("bench-delta.md"),
+        (None, None) => root().join(format!("bench/results/{}{}.md", machine(), subject.suffix)),
+        (None, Some(_)) => target_dir().join(format!("bench-delta{}.md", subject.suffix)),
     };
     let mut bench = cargo();
     bench.args(["run", "--release", "--locked", "--quiet", "--manifest-path", "bench/Cargo.toml", "--", "delta"]);
     bench.arg(dir).arg("--patchwright").arg(target_dir().join("release/patchwright"));
     bench.args(["--date", &today()?, "--commit", &commit(), "--out"]).arg(&out);
+    if let Some(tools) = subject.tools {
+        bench.args(["--tools", tools]);
+    }
     show(bench.args(["--pairs", &ids.join(",")]))?;
     println!("{}", out.display());
     Ok(())
