@@ -40,7 +40,7 @@ fn is_there(compiler: &str) -> bool {
 fn build(folder: &Path, compiler: &str, flags: &str) -> PathBuf {
     let source = folder.join("a.c");
     fs::write(&source, SOURCE).unwrap();
-    let out = folder.join("out");
+    let out = folder.join("out.bin");
     let mut command = Command::new(compiler);
     command.args(["-O2", "-w"]).args(flags.split_whitespace()).arg(&source).arg("-o").arg(&out);
     let status = command.status().unwrap();
