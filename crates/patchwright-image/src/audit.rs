@@ -382,10 +382,8 @@ impl<'a, 's, 'data> Case<'a, 's, 'data> {
             let [from, to] = [branch.from, branch.to].map(|at| self.image.place(Address(at)));
             self.object(Rule::A05, format!("the branch at {from} leads to {to}"));
         }
-        let own = entry..end;
-        if let Some(branch) =
-            into.iter().find(|branch| is_start(branch.to) && !branch.call && own.contains(&branch.from))
-        {
+        let is_own = |from: u64| (entry..end).contains(&from) || self.is_in_part(from);
+        if let Some(branch) = into.iter().find(|branch| is_start(branch.to) && !branch.call && is_own(branch.from)) {
             self.object(Rule::A06, format!("the branch at {} leads back", self.image.place(Address(branch.from))));
         }
         let pointers = &self.image.pointers;
@@ -398,6 +396,17 @@ impl<'a, 's, 'data> Case<'a, 's, 'data> {
         {
             self.object(Rule::A05, format!("a pointer leads to {}", self.image.place(Address(*pointer))));
         }
+    }
+
+    /// Whether the address lies in the cold part of this function, as far as names tell.
+    fn is_in_part(&self, address: u64) -> bool {
+        let after = self.image.functions.partition_point(|function| function.address.0 <= address);
+        let Some(index) = after.checked_sub(1).filter(|index| address < self.sweep.ends[*index]) else { return false };
+        let is_mine = |part: &String| {
+            let names = &self.function.names;
+            names.iter().any(|name| part.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with(".cold")))
+        };
+        self.image.functions[index].names.iter().any(is_mine)
     }
 
     fn check_patched(&mut self, code: &[u8], site: &PatchSite) {

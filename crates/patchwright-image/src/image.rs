@@ -275,9 +275,14 @@ pub(crate) fn is_relative(relocation: &Relocation) -> bool {
     matches!(relocation.flags(), RelocationFlags::Elf { r_type } if relative.contains(&r_type))
 }
 
-/// A position-independent ELF program is a dynamic object with an interpreter; a PE library has a flag.
+/// A position-independent ELF program is a dynamic object with an interpreter; some libraries have one too, but those
+/// have a name to be linked by. A PE library has a flag that `object` knows.
 fn is_program(file: &File<'_>) -> bool {
-    file.section_by_name(".interp").is_some()
+    let width = if file.is_64() { 8 } else { 4 };
+    let dynamic = file.section_by_name(".dynamic").and_then(|section| section.data().ok()).unwrap_or_default();
+    let soname = [elf::DT_SONAME.0.to_le_bytes().as_slice(), &[0; 8]].concat();
+    let has_name = dynamic.chunks_exact(2 * width).any(|entry| entry.starts_with(&soname[..width]));
+    file.section_by_name(".interp").is_some() && !has_name
 }
 
 fn is_tracked(file: &File<'_>) -> bool {
