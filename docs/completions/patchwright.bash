@@ -19,6 +19,9 @@ _patchwright() {
             patchwright,apply)
                 cmd="patchwright__subcmd__apply"
                 ;;
+            patchwright,check)
+                cmd="patchwright__subcmd__check"
+                ;;
             patchwright,completions)
                 cmd="patchwright__subcmd__completions"
                 ;;
@@ -45,6 +48,9 @@ _patchwright() {
                 ;;
             patchwright__subcmd__help,apply)
                 cmd="patchwright__subcmd__help__subcmd__apply"
+                ;;
+            patchwright__subcmd__help,check)
+                cmd="patchwright__subcmd__help__subcmd__check"
                 ;;
             patchwright__subcmd__help,completions)
                 cmd="patchwright__subcmd__help__subcmd__completions"
@@ -77,7 +83,7 @@ _patchwright() {
 
     case "${cmd}" in
         patchwright)
-            opts="-q -h -V --json --color --quiet --help --version diff apply revert status inspect verify completions man help"
+            opts="-q -h -V --json --color --quiet --help --version diff apply revert status inspect verify check completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -106,6 +112,44 @@ _patchwright() {
                     return 0
                     ;;
                 -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchwright__subcmd__check)
+            opts="-q -h --require --list --min-pad --allow --function --json --color --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --require)
+                    COMPREPLY=($(compgen -W "all exported list" -- "${cur}"))
+                    return 0
+                    ;;
+                --list)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --min-pad)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --allow)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --function)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -197,7 +241,7 @@ _patchwright() {
             return 0
             ;;
         patchwright__subcmd__help)
-            opts="diff apply revert status inspect verify completions man help"
+            opts="diff apply revert status inspect verify check completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -211,6 +255,20 @@ _patchwright() {
             return 0
             ;;
         patchwright__subcmd__help__subcmd__apply)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchwright__subcmd__help__subcmd__check)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

@@ -37,6 +37,7 @@ complete -c patchwright -n "__fish_patchwright_needs_command" -f -a "revert" -d 
 complete -c patchwright -n "__fish_patchwright_needs_command" -f -a "status" -d 'Show which patches TARGET has that can be taken back'
 complete -c patchwright -n "__fish_patchwright_needs_command" -f -a "inspect" -d 'Show what is in PATCH: versions, ranges, sizes, methods, and where the bytes went'
 complete -c patchwright -n "__fish_patchwright_needs_command" -f -a "verify" -d 'Say whether PATCH is whole and, with TARGET, whether it would apply'
+complete -c patchwright -n "__fish_patchwright_needs_command" -f -a "check" -d 'Say which functions of IMAGE can be redirected while it runs'
 complete -c patchwright -n "__fish_patchwright_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
 complete -c patchwright -n "__fish_patchwright_needs_command" -f -a "man" -d 'Print the manual page, or write those of all verbs'
 complete -c patchwright -n "__fish_patchwright_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -104,6 +105,19 @@ never\t''"
 complete -c patchwright -n "__fish_patchwright_using_subcommand verify" -l json -d 'Print one JSON object instead of text'
 complete -c patchwright -n "__fish_patchwright_using_subcommand verify" -s q -l quiet -d 'Show no progress and no notes; warnings and errors stay'
 complete -c patchwright -n "__fish_patchwright_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c patchwright -n "__fish_patchwright_using_subcommand check" -l require -d 'Which functions must be hot-patchable [default: all]' -r -f -a "all\t'All functions but those of the toolchain\'s start files'
+exported\t'Functions that other images see; of an object, other objects'
+list\t'The functions that --list names'"
+complete -c patchwright -n "__fish_patchwright_using_subcommand check" -l list -d 'Names for --require list: one per line, # begins a comment' -r -F
+complete -c patchwright -n "__fish_patchwright_using_subcommand check" -l min-pad -d 'Bytes of pad before each entry [default: 5 on x86, 6 on x86-64, 0 on ARM64]' -r
+complete -c patchwright -n "__fish_patchwright_using_subcommand check" -l allow -d 'Names of functions that may fail: one per line, # begins a comment' -r -F
+complete -c patchwright -n "__fish_patchwright_using_subcommand check" -l function -d 'Ask for this function alone, and show its bytes' -r
+complete -c patchwright -n "__fish_patchwright_using_subcommand check" -l color -d 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c patchwright -n "__fish_patchwright_using_subcommand check" -l json -d 'Print one JSON object instead of text'
+complete -c patchwright -n "__fish_patchwright_using_subcommand check" -s q -l quiet -d 'Show no progress and no notes; warnings and errors stay'
+complete -c patchwright -n "__fish_patchwright_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c patchwright -n "__fish_patchwright_using_subcommand completions" -l color -d 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set' -r -f -a "auto\t''
 always\t''
 never\t''"
@@ -117,12 +131,13 @@ never\t''"
 complete -c patchwright -n "__fish_patchwright_using_subcommand man" -l json -d 'Print one JSON object instead of text'
 complete -c patchwright -n "__fish_patchwright_using_subcommand man" -s q -l quiet -d 'Show no progress and no notes; warnings and errors stay'
 complete -c patchwright -n "__fish_patchwright_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify completions man help" -f -a "diff" -d 'Make a patch that leads from each OLD version to the NEW one'
-complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify completions man help" -f -a "apply" -d 'Turn TARGET into the new version'
-complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify completions man help" -f -a "revert" -d 'Take a patch back: TARGET becomes what it was before'
-complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify completions man help" -f -a "status" -d 'Show which patches TARGET has that can be taken back'
-complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify completions man help" -f -a "inspect" -d 'Show what is in PATCH: versions, ranges, sizes, methods, and where the bytes went'
-complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify completions man help" -f -a "verify" -d 'Say whether PATCH is whole and, with TARGET, whether it would apply'
-complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify completions man help" -f -a "completions" -d 'Print the completion script of a shell'
-complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify completions man help" -f -a "man" -d 'Print the manual page, or write those of all verbs'
-complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check completions man help" -f -a "diff" -d 'Make a patch that leads from each OLD version to the NEW one'
+complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check completions man help" -f -a "apply" -d 'Turn TARGET into the new version'
+complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check completions man help" -f -a "revert" -d 'Take a patch back: TARGET becomes what it was before'
+complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check completions man help" -f -a "status" -d 'Show which patches TARGET has that can be taken back'
+complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check completions man help" -f -a "inspect" -d 'Show what is in PATCH: versions, ranges, sizes, methods, and where the bytes went'
+complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check completions man help" -f -a "verify" -d 'Say whether PATCH is whole and, with TARGET, whether it would apply'
+complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check completions man help" -f -a "check" -d 'Say which functions of IMAGE can be redirected while it runs'
+complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check completions man help" -f -a "completions" -d 'Print the completion script of a shell'
+complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check completions man help" -f -a "man" -d 'Print the manual page, or write those of all verbs'
+complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -35,6 +35,7 @@ Register-ArgumentCompleter -Native -CommandName 'patchwright' -ScriptBlock {
             [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Show which patches TARGET has that can be taken back')
             [CompletionResult]::new('inspect', 'inspect', [CompletionResultType]::ParameterValue, 'Show what is in PATCH: versions, ranges, sizes, methods, and where the bytes went')
             [CompletionResult]::new('verify', 'verify', [CompletionResultType]::ParameterValue, 'Say whether PATCH is whole and, with TARGET, whether it would apply')
+            [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Say which functions of IMAGE can be redirected while it runs')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print the completion script of a shell')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Print the manual page, or write those of all verbs')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
@@ -120,6 +121,20 @@ Register-ArgumentCompleter -Native -CommandName 'patchwright' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
+        'patchwright;check' {
+            [CompletionResult]::new('--require', '--require', [CompletionResultType]::ParameterName, 'Which functions must be hot-patchable [default: all]')
+            [CompletionResult]::new('--list', '--list', [CompletionResultType]::ParameterName, 'Names for --require list: one per line, # begins a comment')
+            [CompletionResult]::new('--min-pad', '--min-pad', [CompletionResultType]::ParameterName, 'Bytes of pad before each entry [default: 5 on x86, 6 on x86-64, 0 on ARM64]')
+            [CompletionResult]::new('--allow', '--allow', [CompletionResultType]::ParameterName, 'Names of functions that may fail: one per line, # begins a comment')
+            [CompletionResult]::new('--function', '--function', [CompletionResultType]::ParameterName, 'Ask for this function alone, and show its bytes')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object instead of text')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Show no progress and no notes; warnings and errors stay')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Show no progress and no notes; warnings and errors stay')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
         'patchwright;completions' {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object instead of text')
@@ -147,6 +162,7 @@ Register-ArgumentCompleter -Native -CommandName 'patchwright' -ScriptBlock {
             [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Show which patches TARGET has that can be taken back')
             [CompletionResult]::new('inspect', 'inspect', [CompletionResultType]::ParameterValue, 'Show what is in PATCH: versions, ranges, sizes, methods, and where the bytes went')
             [CompletionResult]::new('verify', 'verify', [CompletionResultType]::ParameterValue, 'Say whether PATCH is whole and, with TARGET, whether it would apply')
+            [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Say which functions of IMAGE can be redirected while it runs')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print the completion script of a shell')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Print the manual page, or write those of all verbs')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
@@ -168,6 +184,9 @@ Register-ArgumentCompleter -Native -CommandName 'patchwright' -ScriptBlock {
             break
         }
         'patchwright;help;verify' {
+            break
+        }
+        'patchwright;help;check' {
             break
         }
         'patchwright;help;completions' {

@@ -10,15 +10,16 @@ use patchwright::ErrorKind;
 
 use crate::cli::Cli;
 use crate::commands::completions::{Shell, script};
-use crate::commands::{ExitCodes, apply, completions, diff, inspect, man, revert, status, verify};
+use crate::commands::{ExitCodes, apply, check, completions, diff, inspect, man, revert, status, verify};
 
-const EXIT_CODES: [(&str, ExitCodes); 8] = [
+const EXIT_CODES: [(&str, ExitCodes); 9] = [
     ("diff", diff::EXIT_CODES),
     ("apply", apply::EXIT_CODES),
     ("revert", revert::EXIT_CODES),
     ("status", status::EXIT_CODES),
     ("inspect", inspect::EXIT_CODES),
     ("verify", verify::EXIT_CODES),
+    ("check", check::EXIT_CODES),
     ("completions", completions::EXIT_CODES),
     ("man", man::EXIT_CODES),
 ];

@@ -52,7 +52,8 @@ impl ErrorKind {
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::No => {
-                "the answer is no: `verify` finds that the patch would not apply, `diff` finds nothing to patch"
+                "the answer is no: `verify` finds that the patch would not apply, `check` that a function is not \
+                 hot-patchable, `diff` finds nothing to patch"
             }
             Self::Usage => "usage: an option, a range or a combination of files that cannot be",
             Self::Malformed => "an input is malformed, or of a kind or version that is not supported",

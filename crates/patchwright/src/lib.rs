@@ -8,14 +8,16 @@
 //! | `patchwright status` | [`status()`] |
 //! | `patchwright inspect` | [`inspect()`] |
 //! | `patchwright verify` | [`verify()`] |
+//! | `patchwright check` | [`check()`] |
 //!
 //! This is the crate that knows paths, files, locks and journals. What a patch looks like is `patchwright-formats`;
-//! how bytes become other bytes is `patchwright-delta`.
+//! how bytes become other bytes is `patchwright-delta`; what is a function is `patchwright-image`.
 
 #[cfg(test)]
 mod anomaly;
 mod apply;
 mod atomic;
+mod check;
 mod diff;
 mod disk;
 mod error;
@@ -39,6 +41,7 @@ mod tree_changes;
 mod verify;
 
 pub use apply::apply;
+pub use check::{CheckOptions, Require, check};
 pub use diff::diff;
 pub use error::{Error, ErrorKind, Result};
 pub use inspect::inspect;

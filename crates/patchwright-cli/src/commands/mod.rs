@@ -1,6 +1,7 @@
 //! One file per verb: what was typed, what it means, the text of its report.
 
 pub(crate) mod apply;
+pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod diff;
 pub(crate) mod inspect;
@@ -37,6 +38,7 @@ impl Command {
             Self::Status(args) => args.run(console),
             Self::Inspect(args) => args.run(console),
             Self::Verify(args) => args.run(console),
+            Self::Check(args) => args.run(console),
             Self::Completions(args) => args.run(console),
             Self::Man(args) => args.run(console),
         }

@@ -27,12 +27,14 @@ fn every_field_is_in_the_guide() {
     versions(&sandbox);
     trees(&sandbox);
     sandbox.write("other", "other");
+    sandbox.write("image.dll", crate::check::image());
     let guide = guide();
     for line in [
         &format!("diff old new -o fix.pwp {RANGES}"),
         "inspect fix.pwp",
         "verify fix.pwp old",
         "verify fix.pwp other",
+        "check image.dll",
         "apply fix.pwp old -o out",
         "apply fix.pwp old",
         "status old",

@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::cast_possible_truncation, clippy::unwrap_used)]
 
 mod attributes;
+mod check;
 mod diff_tree;
 mod file;
 mod folder;
