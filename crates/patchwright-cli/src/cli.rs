@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{apply, completions, diff, inspect, man, revert, status, verify};
+use crate::commands::{apply, completions, diff, inspect, man, pcp, revert, status, verify};
 
 /// Makes, checks, applies and takes back patches for native programs.
 #[derive(Debug, Parser)]
@@ -89,6 +89,7 @@ pub(crate) enum Command {
     Status(status::Args),
     Inspect(inspect::Args),
     Verify(verify::Args),
+    Pcp(pcp::Args),
     Completions(completions::Args),
     Man(man::Args),
 }

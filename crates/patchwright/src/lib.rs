@@ -8,9 +8,11 @@
 //! | `patchwright status` | [`status()`] |
 //! | `patchwright inspect` | [`inspect()`] |
 //! | `patchwright verify` | [`verify()`] |
+//! | `patchwright pcp` | [`pcp::new()`], [`pcp::export()`], [`pcp::import()`], [`pcp::check()`] |
 //!
 //! This is the crate that knows paths, files, locks and journals. What a patch looks like is `patchwright-formats`;
-//! how bytes become other bytes is `patchwright-delta`.
+//! how bytes become other bytes is `patchwright-delta`; databases of
+//! Windows Installer are `patchwright-msi`.
 
 #[cfg(test)]
 mod anomaly;
@@ -25,6 +27,7 @@ mod make;
 mod options;
 mod pa19;
 mod patch_file;
+pub mod pcp;
 mod progress;
 pub mod range_list;
 mod recognise;

@@ -6,6 +6,7 @@ pub(crate) mod diff;
 pub(crate) mod inspect;
 pub(crate) mod man;
 mod pa19;
+pub(crate) mod pcp;
 pub(crate) mod revert;
 pub(crate) mod status;
 pub(crate) mod verify;
@@ -37,6 +38,7 @@ impl Command {
             Self::Status(args) => args.run(console),
             Self::Inspect(args) => args.run(console),
             Self::Verify(args) => args.run(console),
+            Self::Pcp(args) => args.run(console),
             Self::Completions(args) => args.run(console),
             Self::Man(args) => args.run(console),
         }
