@@ -1,5 +1,6 @@
 //! The string pool: every text of a database once, and numbers that stand for it in the tables.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use msi::CodePage;
@@ -9,6 +10,8 @@ use crate::error::{MsiError, Result};
 const STRUCTURE: &str = "string pool";
 /// The bit of the header that says that numbers take three bytes.
 const LONG_REFS: u32 = 1 << 31;
+/// A small file may use each of its texts many times; beyond this its texts may be used sixteen times each.
+const FREE_BYTES: usize = 64 << 20;
 
 /// How the bytes of a code page become text.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +51,8 @@ pub(crate) struct Pool {
     pub(crate) ref_len: usize,
     /// The text of each number, from 1.
     texts: Vec<String>,
+    /// Bytes of text that may still be copied: two bytes in a table can stand for any length.
+    left: Cell<usize>,
 }
 
 impl Pool {
@@ -80,12 +85,15 @@ impl Pool {
             })?);
             rest = next;
         }
-        Ok(Self { code_page, ref_len: if header & LONG_REFS == 0 { 2 } else { 3 }, texts })
+        let left = Cell::new(data.len().saturating_mul(16).saturating_add(FREE_BYTES));
+        Ok(Self { code_page, ref_len: if header & LONG_REFS == 0 { 2 } else { 3 }, texts, left })
     }
 
-    /// The text of a number.
-    pub(crate) fn text(&self, number: usize) -> Option<&str> {
-        self.texts.get(number.checked_sub(1)?).map(String::as_str)
+    /// A copy of the text of a number; `None` if there is none, or if the copies are more than a sound file has.
+    pub(crate) fn text(&self, number: usize) -> Option<String> {
+        let text = self.texts.get(number.checked_sub(1)?)?;
+        self.left.set(self.left.get().checked_sub(text.len())?);
+        Some(text.clone())
     }
 }
 

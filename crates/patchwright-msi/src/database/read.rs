@@ -18,7 +18,7 @@ const MOST_COLUMNS: usize = 255;
 impl Database {
     /// Reads every table and the streams that its cells name.
     ///
-    /// Memory is bounded by the length of the file: no more bytes are read than it has.
+    /// No more bytes are read than the file has, and texts that repeat are copied up to a limit.
     pub fn read(mut file: impl Read + Seek) -> Result<Self> {
         let io = |error| MsiError::io("compound file", error);
         let budget = file.seek(SeekFrom::End(0)).and_then(|len| file.rewind().map(|()| len)).map_err(io)?;
@@ -198,7 +198,10 @@ fn cells(name: &str, columns: &[Column], pool: &Pool, bytes: &[u8]) -> Result<Ve
         for (cell, row) in stored.chunks_exact(width_of(column)).zip(&mut rows) {
             let number = cell.iter().rev().fold(0_u32, |number, byte| number << 8 | u32::from(*byte));
             row.push(value(column, number, pool).ok_or_else(|| {
-                MsiError::malformed(structure(), format!("column {}: there is no text {number}", column.name))
+                MsiError::malformed(
+                    structure(),
+                    format!("column {}: there is no text {number}, or its copies are too many", column.name),
+                )
             })?);
         }
         rest = next;
@@ -214,8 +217,8 @@ fn value(column: &Column, number: u32, pool: &Pool) -> Option<Value> {
         ColumnKind::Int16 => Value::Int(i32::try_from(number).ok()? - 0x8000),
         ColumnKind::Int32 => Value::Int((number ^ 0x8000_0000).cast_signed()),
         ColumnKind::Text(_) => match pool.text(usize::try_from(number).ok()?)? {
-            "" => Value::Null,
-            text => Value::Str(text.to_owned()),
+            text if text.is_empty() => Value::Null,
+            text => Value::Str(text),
         },
         ColumnKind::Binary => Value::Binary(Vec::new()),
     })

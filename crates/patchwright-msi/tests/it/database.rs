@@ -92,3 +92,18 @@ fn damage_is_an_error() {
         }
     }
 }
+
+/// A text of a megabyte that every row names: a small file that would fill the memory.
+#[test]
+fn texts_are_not_copied_without_limit() {
+    let row = |number| vec![Value::Int(number), text(&"x".repeat(1 << 20))];
+    let table = |count| Table {
+        name: "T".to_owned(),
+        columns: vec![column("K", ColumnKind::Int16, true), column("T", ColumnKind::Text(0), false)],
+        rows: (1..=count).map(row).collect(),
+    };
+    let file = |count| Database { tables: vec![table(count)], ..Database::default() }.write().unwrap();
+    assert!(Database::read(Cursor::new(file(60))).is_ok());
+    let error = Database::read(Cursor::new(file(100))).unwrap_err().to_string();
+    assert!(error.contains("table T: column T: "), "{error}");
+}
