@@ -23,7 +23,7 @@ const LARGEST_FILE: u64 = 256 << 20;
 /// Both paths stand in it as they are given here. Without `patch_guid` the patch gets a random one.
 pub fn new(old: &Path, new: &Path, output: &Path, patch_guid: Option<&str>) -> Result<PcpNewReport> {
     let patch_guid = match patch_guid {
-        Some(guid) if is_guid(guid) => guid.to_owned(),
+        Some(guid) if is_guid(guid) => guid.to_ascii_uppercase(),
         Some(guid) => {
             let error = Error::new(ErrorKind::Usage, format!("'{guid}' is no GUID"));
             return Err(error.hint("write it in braces: {XXXXXXXX-XXXX-XXXX-XXXX-XXXXXXXXXXXX}"));

@@ -30,7 +30,7 @@ fn from_two_installers_to_a_checked_file() {
     let sandbox = Sandbox::new();
     installers(&sandbox);
     let ran = sandbox.ok(NEW);
-    assert!(ran.stdout.contains("{5406b219-a1ac-4bc4-8695-72292c8195ac}"), "{ran:?}");
+    assert!(ran.stdout.contains("{5406B219-A1AC-4BC4-8695-72292C8195AC}"), "{ran:?}");
     assert!(ran.stderr.contains("note: DisplayName"), "{ran:?}");
     assert_eq!(sandbox.ok("pcp check app.pcp").stdout, "yes: app.pcp is sound\n");
 
