@@ -85,7 +85,7 @@ impl Options {
             None => pairs_in(&corpus)?,
         };
         let all = tools::all(&patchwright)?;
-        let tools = match tools {
+        let tools: Vec<Tool> = match tools {
             None => all.into_iter().filter(|tool| !tool.name.starts_with("pa19-")).collect(),
             Some(names) => all.into_iter().filter(|tool| names.iter().any(|name| name == tool.name)).collect(),
         };

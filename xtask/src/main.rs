@@ -7,6 +7,7 @@
 //! | [`mod@test`] | everything that must hold before a commit, with one closing line |
 //! | [`bless`] | golden and generated files rewritten from the code |
 //! | [`corpus`] | pairs of real program files to measure on |
+//! | [`real`] | every promise about files, on the real pairs of the corpus |
 //! | [`mod@bench`] | size, time and memory against other tools on the corpus |
 //! | [`fuzz`] | every fuzz target for a short while |
 //! | [`dist`] | a release archive |
@@ -21,6 +22,7 @@ mod dist;
 mod elf;
 mod fetch;
 mod fuzz;
+mod real;
 mod run;
 mod setup;
 mod test;
@@ -85,6 +87,12 @@ const VERBS: &[Verb] = &[
         arguments: "[--quick]",
         about: "set up, format check, lints, tests, documentation; --quick: format check and tests",
         run: test::run,
+    },
+    Verb {
+        name: "real",
+        arguments: "[--corpus DIR] [--pairs d01,d02]",
+        about: "stamp, patch and take back the real programs of the corpus",
+        run: real::run,
     },
     Verb { name: "ci", arguments: "", about: "what the build server runs: test", run: test::ci },
     Verb {

@@ -226,6 +226,7 @@ fn take_lock(disk: &dyn Disk) -> Result<Box<dyn Lock>> {
             thread::sleep(LOCK_WAIT);
         }
         make_state_folder(disk).map_err(|error| Error::io("make the folder", STATE_DIR, &error))?;
+        refuse_foreign_state(disk)?;
         match disk.lock(&lock_path) {
             Ok(Some(lock)) => return Ok(lock),
             // Taken; or removed together with its folder between two calls of ours.
@@ -241,6 +242,20 @@ fn take_lock(disk: &dyn Disk) -> Result<Box<dyn Lock>> {
     Err(Error::new(ErrorKind::Busy, "another patchwright is at work in this folder")
         .at(lock_path)
         .hint("wait until it is done and run the same command again"))
+}
+
+/// A journal is followed, so that nobody else may have written it.
+fn refuse_foreign_state(disk: &dyn Disk) -> Result<()> {
+    match disk.is_ours(Path::new(STATE_DIR)) {
+        Ok(true) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Ok(false) => {
+            Err(Error::new(ErrorKind::Refused, "the folder belongs to another user, or others can write to it")
+                .at(STATE_DIR)
+                .hint("take the patches in it back as that user, or remove it if nobody needs to take them back"))
+        }
+        Err(error) => Err(Error::io("look at", STATE_DIR, &error)),
+    }
 }
 
 fn make_state_folder(disk: &dyn Disk) -> io::Result<()> {

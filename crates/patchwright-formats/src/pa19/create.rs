@@ -262,6 +262,8 @@ fn plan_image(
 
 /// The time of the first resource directory that has one, three levels deep at most.
 fn resource_time(image: &[u8], pe: &Pe32) -> Option<u32> {
+    // Directories of a level that are looked at.
+    const MAX_LEVEL: usize = 1 << 12;
     let tree = pe.mapped(image, directory::RESOURCE)?;
     let mut level = vec![tree.start];
     for _ in 0..3 {
@@ -274,9 +276,9 @@ fn resource_time(image: &[u8], pe: &Pe32) -> Option<u32> {
             let count = usize::from(u16_at(image, at + 12)?) + usize::from(u16_at(image, at + 14)?);
             let targets = (0..count).map_while(|index| u32_at(image, at + 16 + 8 * index + 4));
             let directories = targets.filter(|target| target & 0x8000_0000 != 0);
-            next.extend(directories.map(|target| tree.start + (target & 0x7FFF_FFFF) as usize));
+            let places = directories.map(|target| tree.start + (target & 0x7FFF_FFFF) as usize);
+            next.extend(places.take(MAX_LEVEL - next.len()));
         }
-        next.truncate(1 << 12);
         level = next;
     }
     None

@@ -9,6 +9,9 @@ mod align;
 mod named;
 mod votes;
 
+use std::collections::BTreeMap;
+
+use super::budget::Budget;
 use super::pe32::{MACHINE_X86, Pe32, directory, reloc, u32_at};
 use super::rift::Rift;
 use super::transform::{HintMap, branches};
@@ -64,11 +67,13 @@ fn by_sections(old: &Pe32, new: &Pe32) -> Rift {
     rift
 }
 
+/// The first of several sections with the same name counts.
 fn section_pairs(old: &Pe32, new: &Pe32) -> impl Iterator<Item = (u32, u32)> {
-    old.sections.iter().filter_map(|section| {
-        let same = new.sections.iter().find(|other| other.name == section.name)?;
-        Some((section.rva, same.rva))
-    })
+    let mut by_name = BTreeMap::new();
+    for section in &new.sections {
+        by_name.entry(section.name).or_insert(section.rva);
+    }
+    old.sections.iter().filter_map(move |section| Some((section.rva, *by_name.get(&section.name)?)))
 }
 
 /// An image with what leads to other places taken out.
@@ -144,8 +149,12 @@ fn pointers(image: &[u8], pe: &Pe32) -> Vec<Operand> {
     if pe.machine != MACHINE_X86 {
         return found;
     }
+    let mut budget = Budget::new(image.len());
     for section in &pe.sections {
         let raw = section.raw(image.len());
+        if !budget.spend(raw.len()) {
+            break;
+        }
         let mut at = raw.start;
         while at + 4 < raw.end {
             let rva = section.rva.wrapping_add(u32::try_from(at - raw.start).expect("sections are below 4 GiB"));

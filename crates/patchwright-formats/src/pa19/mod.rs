@@ -17,14 +17,18 @@
 //! | `transform` | the old image, changed as if its parts were there already |
 //! | `matching` | finds the rift table of two images |
 //! | `pe32` | a 32-bit image through checked offsets |
+//! | `budget` | how far walks over an image go |
 //! | `vli` | integers of variable length |
 //! | [`error`] | the codes of the patch API |
 
 pub mod apply;
+mod budget;
 pub mod create;
 pub mod error;
 pub mod flags;
 pub mod header;
+#[cfg(test)]
+mod hostile;
 mod matching;
 pub mod normalise;
 mod pe32;

@@ -3,6 +3,7 @@
 //! Installed copies of a 32-bit image differ in their base, their bound imports and what follows from these. Patches
 //! and signatures therefore speak of the normalised file. Files of any other sort only get their ranges blanked.
 
+use super::budget::Budget;
 use super::error::{Pa19Error, PatchCode};
 use super::flags;
 use super::header::Coff;
@@ -174,6 +175,7 @@ fn is_idata(name: [u8; 8]) -> bool {
 
 fn unbind_imports(image: &mut [u8], pe: &Pe32, start: usize) -> bool {
     let mut changed = false;
+    let mut budget = Budget::new(image.len());
     let mut at = start;
     while at + 20 <= image.len() {
         let field = |image: &[u8], index: usize| u32_at(image, at + 4 * index).unwrap_or(0);
@@ -185,7 +187,7 @@ fn unbind_imports(image: &mut [u8], pe: &Pe32, start: usize) -> bool {
             put_u32(image, at + 4, 0);
             changed = true;
             if let Some((from, to)) = pe.offset(lookup).zip(pe.offset(field(image, 4))) {
-                copy_thunks(image, from, to);
+                copy_thunks(image, from, to, &mut budget);
             }
         }
         if field(image, 2) != 0 {
@@ -197,10 +199,12 @@ fn unbind_imports(image: &mut [u8], pe: &Pe32, start: usize) -> bool {
     changed
 }
 
-fn copy_thunks(image: &mut [u8], mut from: usize, mut to: usize) {
+/// Descriptors may share their thunks; the budget is for all of them.
+fn copy_thunks(image: &mut [u8], mut from: usize, mut to: usize, budget: &mut Budget) {
     while let Some(thunk) = u32_at(image, from)
         && thunk != 0
         && to + 4 <= image.len()
+        && budget.spend(4)
     {
         put_u32(image, to, thunk);
         (from, to) = (from + 4, to + 4);

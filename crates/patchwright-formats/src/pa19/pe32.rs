@@ -3,6 +3,11 @@
 //! Only what normalisation and transforms need, and with their rules: those of the genuine creator, which are not
 //! those of the loader. Addresses are relative virtual addresses (`rva`) unless they are called offsets.
 
+mod raw_map;
+
+use super::budget::Budget;
+use raw_map::RawMap;
+
 /// Indices of the data directories in use.
 pub(super) mod directory {
     pub(in super::super) const EXPORT: usize = 0;
@@ -37,6 +42,8 @@ pub(super) struct Pe32 {
     pub(super) size_of_headers: u32,
     pub(super) size_of_image: u32,
     pub(super) sections: Vec<Section>,
+    /// What `sections` say of addresses.
+    raw_map: RawMap,
     image_len: usize,
 }
 
@@ -94,13 +101,15 @@ impl Pe32 {
         if table + count * SECTION_HEADER > image.len() {
             return None;
         }
-        let sections = (0..count).map(|i| Section::read(image, table + i * SECTION_HEADER)).collect::<Option<_>>()?;
+        let sections =
+            (0..count).map(|i| Section::read(image, table + i * SECTION_HEADER)).collect::<Option<Vec<_>>>()?;
         Some(Self {
             file_header,
             optional,
             machine: u16_at(image, file_header)?,
             size_of_headers: u32_at(image, optional + 60)?,
             size_of_image: u32_at(image, optional + 56)?,
+            raw_map: RawMap::new(&sections),
             sections,
             image_len: image.len(),
         })
@@ -145,22 +154,22 @@ impl Pe32 {
 
     /// Offset of an address; `None` where no bytes of the file are loaded. The offset may be beyond the file.
     pub(super) fn offset(&self, rva: u32) -> Option<usize> {
-        let offset = if rva < self.size_of_headers {
-            rva
-        } else {
-            let section = self.sections.iter().find(|section| section.holds(rva))?;
-            section.raw_offset.wrapping_add(rva - section.rva)
-        };
+        let offset = if rva < self.size_of_headers { rva } else { self.raw_map.offset(rva)? };
         (offset != 0).then_some(offset as usize)
     }
 
     /// Address of an offset in the file, for the sections with code.
+    ///
+    /// Sections may be the same bytes again and again; those that no [`Budget`] is left for are not there.
     pub(super) fn sections_with_code(&self) -> impl Iterator<Item = CodeRange> {
-        self.sections.iter().filter(|section| section.characteristics & MEM_EXECUTE != 0).filter_map(|section| {
-            let start = section.raw_offset as usize;
-            let end = start.checked_add(section.virtual_size.min(section.raw_size) as usize)?;
-            (end <= self.image_len).then_some(CodeRange { start, end, rva: section.rva })
-        })
+        let mut budget = Budget::new(self.image_len);
+        let ranges =
+            self.sections.iter().filter(|section| section.characteristics & MEM_EXECUTE != 0).filter_map(|section| {
+                let start = section.raw_offset as usize;
+                let end = start.checked_add(section.virtual_size.min(section.raw_size) as usize)?;
+                (end <= self.image_len).then_some(CodeRange { start, end, rva: section.rva })
+            });
+        ranges.take_while(move |range| budget.spend(range.end - range.start))
     }
 }
 
@@ -190,10 +199,6 @@ impl Section {
             characteristics: u32_at(image, at + 36)?,
             characteristics_at: at + 36,
         })
-    }
-
-    fn holds(&self, rva: u32) -> bool {
-        rva.checked_sub(self.rva).is_some_and(|within| within < self.raw_size)
     }
 
     /// The raw bytes, clipped to a file of `len` bytes.

@@ -155,6 +155,10 @@ impl Disk for FaultDisk<'_> {
         through(&self.counter, || self.inner.set_attributes(path, attributes, extended))
     }
 
+    fn is_ours(&self, path: &Path) -> io::Result<bool> {
+        through(&self.counter, || self.inner.is_ours(path))
+    }
+
     fn is_immutable(&self, path: &Path) -> io::Result<bool> {
         through(&self.counter, || self.inner.is_immutable(path))
     }

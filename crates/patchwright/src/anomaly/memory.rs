@@ -566,6 +566,10 @@ impl Disk for MemoryDisk {
         Ok(())
     }
 
+    fn is_ours(&self, path: &Path) -> io::Result<bool> {
+        self.look().node(path).map(|_| true)
+    }
+
     fn is_immutable(&self, path: &Path) -> io::Result<bool> {
         self.look().node(path).map(|_| false)
     }

@@ -3,6 +3,7 @@
 pub(crate) mod file;
 pub(crate) mod tree;
 mod tree_undo;
+mod tree_work;
 
 use std::ffi::OsStr;
 use std::io;

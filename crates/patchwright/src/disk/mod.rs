@@ -51,6 +51,8 @@ pub(crate) trait Disk: Sync {
     fn attributes(&self, path: &Path) -> io::Result<Attributes>;
     /// Sets those that are given; with [`Extended::Exactly`] all other extended attributes go.
     fn set_attributes(&self, path: &Path, attributes: &Attributes, extended: Extended) -> io::Result<()>;
+    /// Whether what stands at `path` belongs to whoever we are, and nobody else may write to it.
+    fn is_ours(&self, path: &Path) -> io::Result<bool>;
     /// Whether the file is marked as one that cannot be changed (`chattr +i`, `+a`).
     fn is_immutable(&self, path: &Path) -> io::Result<bool>;
     /// Bytes that can still be written here.

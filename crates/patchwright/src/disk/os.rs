@@ -211,6 +211,12 @@ impl Disk for OsDisk {
         Ok(())
     }
 
+    fn is_ours(&self, path: &Path) -> io::Result<bool> {
+        let (folder, name) = self.parent(path)?;
+        let stat = fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok(stat.st_uid == rustix::process::geteuid().as_raw() && stat.st_mode & 0o022 == 0)
+    }
+
     fn is_immutable(&self, path: &Path) -> io::Result<bool> {
         match fs::ioctl_getflags(self.handle(path)?) {
             Ok(flags) => Ok(flags.intersects(IFlags::IMMUTABLE | IFlags::APPEND)),

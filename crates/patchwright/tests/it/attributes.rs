@@ -410,6 +410,24 @@ fn of_many_calls_at_a_time_one_applies_and_one_reverts() {
 
 /// Whoever may write to the folder must not have us write elsewhere.
 #[test]
+fn a_state_folder_that_others_own_or_write_to_is_refused() {
+    for (owner, mode) in [(Some(65534), 0o755), (None, 0o777), (None, 0o775)] {
+        if owner.is_some() && !is_root() {
+            skip("a_state_folder_that_others_own_or_write_to_is_refused", "needs root");
+            continue;
+        }
+        let case = Case::new();
+        let state = case.folder.path(".patchwright");
+        fs::create_dir(&state).unwrap();
+        fs::set_permissions(&state, Permissions::from_mode(mode)).unwrap();
+        std::os::unix::fs::chown(&state, owner, owner).unwrap();
+        let error = case.apply().unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Refused, "{error}");
+        case.is_old();
+    }
+}
+
+#[test]
 fn a_state_folder_that_is_a_link_is_refused() {
     for name in ["dir", "missing"] {
         let case = Case::new();

@@ -124,7 +124,7 @@ impl Image<'_> {
                 } else {
                     let at = (name & 0x7FFF_FFFF) as usize;
                     let len = 2 * usize::from(u16_at(self.image, mapped.start + at)?);
-                    path.extend_from_slice(self.image.get(mapped.start + at + 2..)?.get(..len)?);
+                    path.extend_from_slice(self.image.get(mapped.start + at + 2..)?.get(..len.min(MAX_NAME))?);
                     found.entry((Kind::Resource, [&path[..], b"name"].concat())).or_insert(rva(at)?);
                 }
                 let target_offset = (target & 0x7FFF_FFFF) as usize;

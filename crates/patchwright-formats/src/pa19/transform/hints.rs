@@ -18,9 +18,7 @@ impl Hints {
     /// What headers, sections and directories say. `force` also takes directories that no section maps, at offset 0.
     pub(in crate::pa19) fn mark(image: &[u8], pe: &Pe32, force: bool) -> Self {
         let mut hints = Self(vec![0; image.len()]);
-        for section in pe.sections.iter().filter(|section| section.characteristics & MEM_EXECUTE == 0) {
-            hints.0[section.raw(image.len())].fill(NO_CODE);
-        }
+        hints.mark_data(pe);
         hints.set(0, pe.size_of_headers as usize, STRUCTURE);
         for index in 0..directory::COUNT {
             let Directory { rva, size } = pe.directory(image, index);
@@ -30,6 +28,19 @@ impl Hints {
             }
         }
         hints
+    }
+
+    /// Marks all sections without code. Bytes that are in several of them are marked once.
+    fn mark_data(&mut self, pe: &Pe32) {
+        let data = pe.sections.iter().filter(|section| section.characteristics & MEM_EXECUTE == 0);
+        let mut ranges: Vec<Range<usize>> = data.map(|section| section.raw(self.0.len())).collect();
+        ranges.sort_unstable_by_key(|range| range.start);
+        let mut marked = 0;
+        for range in ranges {
+            let start = range.start.max(marked);
+            marked = range.end.max(marked);
+            self.0[start..marked].fill(NO_CODE);
+        }
     }
 
     /// Overwrites what is known of `[start, start + len)`, as far as it lies in the file.
