@@ -10,9 +10,9 @@ use patchwright::ErrorKind;
 
 use crate::cli::Cli;
 use crate::commands::completions::{Shell, script};
-use crate::commands::{ExitCodes, apply, check, completions, diff, inspect, man, revert, status, verify};
+use crate::commands::{ExitCodes, apply, check, completions, diff, inspect, man, pcp, revert, status, verify};
 
-const EXIT_CODES: [(&str, ExitCodes); 9] = [
+const EXIT_CODES: [(&str, ExitCodes); 10] = [
     ("diff", diff::EXIT_CODES),
     ("apply", apply::EXIT_CODES),
     ("revert", revert::EXIT_CODES),
@@ -20,6 +20,7 @@ const EXIT_CODES: [(&str, ExitCodes); 9] = [
     ("inspect", inspect::EXIT_CODES),
     ("verify", verify::EXIT_CODES),
     ("check", check::EXIT_CODES),
+    ("pcp", pcp::EXIT_CODES),
     ("completions", completions::EXIT_CODES),
     ("man", man::EXIT_CODES),
 ];
@@ -41,7 +42,12 @@ fn cli_md() -> String {
         format!("- [`{0}`](#patchwright-{0}): {about}\n", verb.get_name())
     }));
     text += &section("patchwright", program);
-    text.extend(verbs.into_iter().map(|verb| section(&format!("patchwright {}", verb.get_name()), verb)));
+    for verb in verbs {
+        let title = format!("patchwright {}", verb.get_name());
+        let parts: Vec<_> = verb.get_subcommands().filter(|part| part.get_name() != "help").cloned().collect();
+        text += &section(&title, verb);
+        text.extend(parts.into_iter().map(|part| section(&format!("{title} {}", part.get_name()), part)));
+    }
     text
 }
 
@@ -104,7 +110,7 @@ fn exit_codes_md_is_what_the_errors_are() {
 #[test]
 fn man_pages_are_what_the_parser_takes() {
     let pages = man::pages();
-    assert_eq!(pages.len(), 1 + EXIT_CODES.len());
+    assert_eq!(pages.len(), 1 + EXIT_CODES.len() + pcp::VERBS);
     for (name, page) in pages {
         check(&format!("man/{name}"), &page);
     }

@@ -9,9 +9,11 @@
 //! | `patchwright inspect` | [`inspect()`] |
 //! | `patchwright verify` | [`verify()`] |
 //! | `patchwright check` | [`check()`] |
+//! | `patchwright pcp` | [`pcp::new()`], [`pcp::export()`], [`pcp::import()`], [`pcp::check()`] |
 //!
 //! This is the crate that knows paths, files, locks and journals. What a patch looks like is `patchwright-formats`;
-//! how bytes become other bytes is `patchwright-delta`; what is a function is `patchwright-image`.
+//! how bytes become other bytes is `patchwright-delta`; what is a function is `patchwright-image`; databases of Windows
+//! Installer are `patchwright-msi`.
 
 #[cfg(test)]
 mod anomaly;
@@ -27,6 +29,7 @@ mod make;
 mod options;
 mod pa19;
 mod patch_file;
+pub mod pcp;
 mod progress;
 pub mod range_list;
 mod recognise;

@@ -663,3 +663,88 @@ pub struct CheckedSite {
     /// The first bytes of the function, up to 16.
     pub after: Hex,
 }
+
+/// What `pcp new` made.
+#[derive(Clone, Debug, Serialize)]
+pub struct PcpNewReport {
+    /// `patchwright.pcp-new/1`.
+    pub schema: &'static str,
+    /// The patch creation properties.
+    #[serde(serialize_with = "lossy")]
+    pub output: PathBuf,
+    /// Identity of the patch to make.
+    pub patch_guid: String,
+    /// What the author should look at.
+    pub todos: Vec<String>,
+}
+
+/// What `pcp export` wrote.
+#[derive(Clone, Debug, Serialize)]
+pub struct PcpExportReport {
+    /// `patchwright.pcp-export/1`.
+    pub schema: &'static str,
+    /// The database.
+    #[serde(serialize_with = "lossy")]
+    pub pcp: PathBuf,
+    /// The folder.
+    #[serde(serialize_with = "lossy")]
+    pub folder: PathBuf,
+    /// The text archives.
+    pub files: Vec<String>,
+    /// Streams and storages that are no tables: text archives cannot hold them.
+    pub left_out: Vec<String>,
+}
+
+/// What `pcp import` made.
+#[derive(Clone, Debug, Serialize)]
+pub struct PcpImportReport {
+    /// `patchwright.pcp-import/1`.
+    pub schema: &'static str,
+    /// The folder of the text archives.
+    #[serde(serialize_with = "lossy")]
+    pub folder: PathBuf,
+    /// The database.
+    #[serde(serialize_with = "lossy")]
+    pub output: PathBuf,
+    /// Its tables.
+    pub tables: Vec<String>,
+}
+
+/// What `pcp check` found.
+#[derive(Clone, Debug, Serialize)]
+pub struct PcpCheckReport {
+    /// `patchwright.pcp-check/1`.
+    pub schema: &'static str,
+    /// The patch creation properties.
+    #[serde(serialize_with = "lossy")]
+    pub pcp: PathBuf,
+    /// How many findings keep a patch from being made.
+    pub errors: usize,
+    /// How many do not.
+    pub warnings: usize,
+    /// All of them, table by table.
+    pub findings: Vec<PcpFinding>,
+}
+
+/// Something that is wrong with patch creation properties.
+#[derive(Clone, Debug, Serialize)]
+pub struct PcpFinding {
+    /// `error` or `warning`.
+    pub severity: &'static str,
+    /// Name of PATCHWIZ's code.
+    pub code: &'static str,
+    /// The code, in hexadecimal.
+    pub number: String,
+    /// The table.
+    pub table: &'static str,
+    /// The key of the row, if it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub row: Option<String>,
+    /// The column, if it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<&'static str>,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub hint: &'static str,
+}

@@ -50,7 +50,11 @@ impl Args {
 pub(crate) fn pages() -> Vec<(String, Vec<u8>)> {
     let mut program = Cli::command().disable_help_subcommand(true);
     program.build();
-    let verbs: Vec<_> = program.get_subcommands().cloned().collect();
+    let with_parts = |verb: &clap::Command| -> Vec<clap::Command> {
+        let parts = verb.get_subcommands().filter(|part| part.get_name() != "help").cloned();
+        std::iter::once(verb.clone()).chain(parts).collect()
+    };
+    let verbs: Vec<_> = program.get_subcommands().flat_map(with_parts).collect();
     std::iter::once(program).chain(verbs).map(|command| page(Man::new(command))).collect()
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod diff;
 pub(crate) mod inspect;
 pub(crate) mod man;
 mod pa19;
+pub(crate) mod pcp;
 pub(crate) mod revert;
 pub(crate) mod status;
 pub(crate) mod verify;
@@ -39,6 +40,7 @@ impl Command {
             Self::Inspect(args) => args.run(console),
             Self::Verify(args) => args.run(console),
             Self::Check(args) => args.run(console),
+            Self::Pcp(args) => args.run(console),
             Self::Completions(args) => args.run(console),
             Self::Man(args) => args.run(console),
         }

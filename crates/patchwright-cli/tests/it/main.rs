@@ -10,6 +10,7 @@ mod guide;
 mod harness;
 mod inspect;
 mod pa19;
+mod pcp;
 mod revert;
 mod status;
 mod verify;

@@ -1,0 +1,147 @@
+//! `patchwright pcp new|export|import|check`
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use patchwright::Result;
+use patchwright::report::{PcpCheckReport, PcpExportReport, PcpFinding, PcpImportReport, PcpNewReport};
+
+use super::{Examples, ExitCodes, after_help};
+use crate::console::{Answer, Console};
+use crate::text::{counted, escape, escape_path, facts};
+
+pub(crate) const EXIT_CODES: ExitCodes = &[
+    (0, "done; `check` finds nothing, or warnings only"),
+    (1, "`check` finds errors"),
+    (3, "an input is no database of Windows Installer or no text archive, or it is damaged"),
+    (5, "reading or writing failed"),
+];
+
+/// How many verbs there are below this one.
+#[cfg(test)]
+pub(crate) const VERBS: usize = 4;
+
+const EXAMPLES: Examples = &[
+    ("From two installers to a checked file", "patchwright pcp new 1.0/app.msi 1.1/app.msi -o app.pcp"),
+    ("", "patchwright pcp check app.pcp"),
+    ("Keep it as text", "patchwright pcp export app.pcp -o app.pcp.d"),
+    ("", "patchwright pcp import app.pcp.d -o app.pcp"),
+];
+
+/// Patch creation properties: what a Windows Installer patch is made of
+///
+/// A .pcp is a small database that names the old and the new installers and says how their files are patched. It is made from
+/// two installers, kept in version control as text, and checked before anything is built from it.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = after_help(EXAMPLES, EXIT_CODES))]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Write a starting PCP that leads from one installer to another
+    ///
+    /// Product codes and versions are read from the installers. The paths stand in the PCP as they are typed.
+    New {
+        /// The old installer, its files uncompressed beside it
+        old: PathBuf,
+        /// The new installer, its files uncompressed beside it
+        new: PathBuf,
+        /// The file to write
+        #[arg(short, long, value_name = "PCP")]
+        output: PathBuf,
+        /// The identity of the patch [default: a random one]
+        #[arg(long, value_name = "GUID")]
+        patch_guid: Option<String>,
+    },
+    /// Write each table as a text archive (.idt) into a folder
+    Export {
+        /// The database: a .pcp, or any other of Windows Installer
+        pcp: PathBuf,
+        /// The folder, which is made if need be
+        #[arg(short, long, value_name = "DIR")]
+        output: PathBuf,
+    },
+    /// Make a database of the text archives in a folder
+    Import {
+        /// The folder
+        dir: PathBuf,
+        /// The file to write
+        #[arg(short, long, value_name = "PCP")]
+        output: PathBuf,
+    },
+    /// List everything that is wrong with a PCP, with the codes of PATCHWIZ
+    ///
+    /// The images are not opened: what can be seen in the tables is checked.
+    Check {
+        /// The patch creation properties
+        pcp: PathBuf,
+    },
+}
+
+impl Args {
+    pub(crate) fn run(&self, console: &Console) -> Result<Answer> {
+        match &self.verb {
+            Verb::New { old, new, output, patch_guid } => {
+                let report = patchwright::pcp::new(old, new, output, patch_guid.as_deref())?;
+                let notes: Vec<String> = report.todos.iter().map(|todo| escape(todo)).collect();
+                Ok(console.report(&report, made)?.notes(notes))
+            }
+            Verb::Export { pcp, output } => {
+                let report = patchwright::pcp::export(pcp, output)?;
+                let warnings: Vec<String> = report
+                    .left_out
+                    .iter()
+                    .map(|name| format!("{} is no table: it is left out", escape(name)))
+                    .collect();
+                Ok(console.report(&report, exported)?.warnings(&warnings))
+            }
+            Verb::Import { dir, output } => console.report(&patchwright::pcp::import(dir, output)?, imported),
+            Verb::Check { pcp } => {
+                let report = patchwright::pcp::check(pcp)?;
+                let answer = console.report(&report, checked)?;
+                Ok(if report.errors > 0 { answer.no() } else { answer })
+            }
+        }
+    }
+}
+
+fn made(report: &PcpNewReport) -> String {
+    facts([("written", escape_path(&report.output)), ("PatchGUID", escape(&report.patch_guid))])
+}
+
+fn exported(report: &PcpExportReport) -> String {
+    report.files.iter().map(|name| format!("{}\n", escape_path(&report.folder.join(name)))).collect()
+}
+
+fn imported(report: &PcpImportReport) -> String {
+    let tables = counted(report.tables.len() as u64, "table", "tables");
+    facts([("written", format!("{}, {tables}", escape_path(&report.output)))])
+}
+
+fn checked(report: &PcpCheckReport) -> String {
+    let pcp = escape_path(&report.pcp);
+    let warnings = counted(report.warnings as u64, "warning", "warnings");
+    let answer = match (report.errors, report.warnings) {
+        (0, 0) => format!("yes: {pcp} is sound"),
+        (0, _) => format!("yes: {pcp} is sound, {warnings}"),
+        (errors, _) => format!("no: {pcp} has {}, {warnings}", counted(errors as u64, "error", "errors")),
+    };
+    std::iter::once(answer + "\n").chain(report.findings.iter().map(found)).collect()
+}
+
+fn found(finding: &PcpFinding) -> String {
+    let row = finding.row.as_ref().map(|row| format!(" [{}]", escape(row))).unwrap_or_default();
+    let column = finding.column.map(|column| format!(".{column}")).unwrap_or_default();
+    format!(
+        "\n{}: {}{row}{column}: {}\n  {} ({})\n  {}\n",
+        finding.severity,
+        finding.table,
+        escape(&finding.message),
+        finding.code,
+        finding.number,
+        finding.hint
+    )
+}

@@ -1,0 +1,21 @@
+//! Windows Installer databases and patch creation properties (`.pcp`).
+//!
+//! | module | story |
+//! |---|---|
+//! | [`database`] | all tables of a database as plain values, read and written |
+//! | [`idt`] | text archive files: a table as a text file, as `msidb` writes it |
+//! | [`pcp`] | the tables of a `.pcp`, typed; a starting one from two installers |
+//! | [`check`] | everything that is wrong with a `.pcp`, each finding with its PATCHWIZ code |
+//!
+//! The crate opens no file and knows no clock: callers pass `Read + Seek`, or bytes.
+
+pub mod check;
+pub mod code;
+pub mod database;
+mod error;
+mod guid;
+pub mod idt;
+pub mod pcp;
+
+pub use error::{MsiError, MsiErrorKind, Result};
+pub use guid::is_guid;

@@ -1,0 +1,206 @@
+//! `patchwright pcp`: patch creation properties, made, brought into text and back, and checked.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+
+use patchwright_msi::check::{Finding, Severity};
+use patchwright_msi::database::Database;
+use patchwright_msi::idt::{self, Archive};
+use patchwright_msi::pcp::{Image, New, Pcp};
+use patchwright_msi::{MsiError, MsiErrorKind, is_guid};
+use rustix::rand::{GetRandomFlags, getrandom};
+
+use crate::atomic::{open_for_reading, write_atomically};
+use crate::error::{Error, ErrorKind, Result};
+use crate::report::{PcpCheckReport, PcpExportReport, PcpFinding, PcpImportReport, PcpNewReport};
+
+/// A text archive or the stream of a cell has at most so many bytes.
+const LARGEST_FILE: u64 = 256 << 20;
+
+/// Writes a starting `.pcp` that leads from one installer to another.
+///
+/// Both paths stand in it as they are given here. Without `patch_guid` the patch gets a random one.
+pub fn new(old: &Path, new: &Path, output: &Path, patch_guid: Option<&str>) -> Result<PcpNewReport> {
+    let patch_guid = match patch_guid {
+        Some(guid) if is_guid(guid) => guid.to_ascii_uppercase(),
+        Some(guid) => {
+            let error = Error::new(ErrorKind::Usage, format!("'{guid}' is no GUID"));
+            return Err(error.hint("write it in braces: {XXXXXXXX-XXXX-XXXX-XXXX-XXXXXXXXXXXX}"));
+        }
+        None => random_guid()?,
+    };
+    let (old_tables, new_tables) = (load(old)?, load(new)?);
+    let patch_path = output.with_extension("msp");
+    let options = New {
+        old: Image { path: unicode(old)?, database: &old_tables },
+        new: Image { path: unicode(new)?, database: &new_tables },
+        patch_guid: &patch_guid,
+        patch_path: unicode(&patch_path)?,
+    };
+    // The errors are about an installer that lacks what is needed, and name it.
+    let (database, todos) =
+        patchwright_msi::pcp::new(&options).map_err(|error| Error::new(ErrorKind::Malformed, error.to_string()))?;
+    save(&database, output)?;
+    Ok(PcpNewReport { schema: "patchwright.pcp-new/1", output: output.to_owned(), patch_guid, todos })
+}
+
+/// Writes each table of a database as a text archive into a folder.
+///
+/// A folder that has an archive of a table which the database lacks is refused: it would come back with the next import.
+pub fn export(pcp: &Path, folder: &Path) -> Result<PcpExportReport> {
+    let database = load(pcp)?;
+    let archives = idt::export(&database).map_err(|error| failed(&error, pcp))?;
+    fs::create_dir_all(folder).map_err(|error| Error::io("make the folder", folder, &error))?;
+    let stale: Vec<String> = archives_in(folder)?
+        .into_iter()
+        .filter(|name| !archives.iter().any(|archive| file_name(archive) == *name))
+        .collect();
+    if !stale.is_empty() {
+        let error = Error::new(ErrorKind::Usage, "the folder has archives of tables that the database lacks");
+        return Err(error.at(folder).details(stale).hint("remove them, or take another folder"));
+    }
+    for archive in &archives {
+        if !archive.streams.is_empty() {
+            let streams = folder.join(&archive.name);
+            fs::create_dir_all(&streams).map_err(|error| Error::io("make the folder", &streams, &error))?;
+            archive.streams.iter().try_for_each(|(name, bytes)| write(&streams.join(name), bytes))?;
+        }
+        write(&folder.join(file_name(archive)), &archive.text)?;
+    }
+    Ok(PcpExportReport {
+        schema: "patchwright.pcp-export/1",
+        pcp: pcp.to_owned(),
+        folder: folder.to_owned(),
+        files: archives.iter().map(file_name).collect(),
+        left_out: database.others,
+    })
+}
+
+/// Makes a database of the text archives in a folder.
+pub fn import(folder: &Path, output: &Path) -> Result<PcpImportReport> {
+    let names = archives_in(folder)?;
+    if names.is_empty() {
+        let error = Error::new(ErrorKind::Malformed, "the folder has no text archives");
+        return Err(error.at(folder).hint("text archives end with .idt; `patchwright pcp export` writes them"));
+    }
+    let mut files = Vec::new();
+    for name in &names {
+        let path = folder.join(name);
+        files.push(read(&path).map_err(|error| Error::io("read", &path, &error))?);
+    }
+    let archives = names.iter().map(String::as_str).zip(files.iter().map(Vec::as_slice));
+    let database = idt::import(archives, |table, name| {
+        // The name of a table comes from the file: no more than a name may lead to a folder.
+        if Path::new(table).file_name() != Some(table.as_ref()) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the table has no name that a folder can have"));
+        }
+        read(&folder.join(table).join(name))
+    });
+    let database = database.map_err(|error| failed(&error, folder))?;
+    save(&database, output)?;
+    Ok(PcpImportReport {
+        schema: "patchwright.pcp-import/1",
+        folder: folder.to_owned(),
+        output: output.to_owned(),
+        tables: database.tables.iter().map(|table| table.name.clone()).collect(),
+    })
+}
+
+/// Checks a `.pcp` as far as that is possible without the images: everything that is wrong, at once.
+pub fn check(pcp: &Path) -> Result<PcpCheckReport> {
+    let database = load(pcp)?;
+    let found = patchwright_msi::check::check(&Pcp::read(&database));
+    let count = |severity| found.iter().filter(|finding| finding.severity == severity).count();
+    Ok(PcpCheckReport {
+        schema: "patchwright.pcp-check/1",
+        pcp: pcp.to_owned(),
+        errors: count(Severity::Error),
+        warnings: count(Severity::Warning),
+        findings: found.into_iter().map(finding).collect(),
+    })
+}
+
+fn finding(found: Finding) -> PcpFinding {
+    PcpFinding {
+        severity: match found.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        },
+        code: found.code.name,
+        number: format!("0x{:08X}", found.code.number),
+        table: found.table,
+        row: found.row,
+        column: found.column,
+        message: found.message,
+        hint: found.hint,
+    }
+}
+
+fn load(path: &Path) -> Result<Database> {
+    let file: File = open_for_reading(path).map_err(|error| Error::io("read", path, &error))?;
+    Database::read(BufReader::new(file)).map_err(|error| failed(&error, path))
+}
+
+fn save(database: &Database, output: &Path) -> Result<()> {
+    let bytes = database.write().map_err(|error| failed(&error, output))?;
+    write(output, &bytes)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_atomically(path, None, |out| out.write_all(bytes).map_err(|error| Error::io("write", path, &error)))
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_for_reading(path)?.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST_FILE {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "larger than 256 MiB"));
+    }
+    Ok(bytes)
+}
+
+fn file_name(archive: &Archive) -> String {
+    format!("{}.idt", archive.name)
+}
+
+/// Names of the text archives in a folder, sorted.
+fn archives_in(folder: &Path) -> Result<Vec<String>> {
+    let io = |error: io::Error| Error::io("read the folder", folder, &error);
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).map_err(io)? {
+        let path = PathBuf::from(entry.map_err(io)?.file_name());
+        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("idt")) {
+            names.push(unicode(&path)?.to_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn unicode(path: &Path) -> Result<&str> {
+    path.to_str().ok_or_else(|| {
+        Error::new(ErrorKind::Usage, "the path is not Unicode, and a database holds nothing else").at(path)
+    })
+}
+
+fn failed(error: &MsiError, path: &Path) -> Error {
+    match &error.kind {
+        MsiErrorKind::Io(cause) => Error::io("read", path, cause),
+        _ => Error::new(ErrorKind::Malformed, error.to_string()).at(path),
+    }
+}
+
+/// A random identity, version 4.
+fn random_guid() -> Result<String> {
+    let mut bytes = [0_u8; 16];
+    let filled = getrandom(&mut bytes, GetRandomFlags::empty());
+    if filled.map_err(io::Error::from).is_ok_and(|len| len == bytes.len()) {
+        bytes[6] = bytes[6] & 0x0f | 0x40;
+        bytes[8] = bytes[8] & 0x3f | 0x80;
+        let digits: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+        let parts = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]];
+        return Ok(format!("{{{}}}", parts.join("-")));
+    }
+    Err(Error::new(ErrorKind::Io, "the system gives no random numbers").hint("name a GUID yourself"))
+}
