@@ -34,7 +34,7 @@ pub(crate) fn write_atomically(
 }
 
 fn place(path: &Path) -> Result<Place> {
-    let shown = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let shown = absolute(path);
     match fs::metadata(path) {
         Ok(found) if found.is_dir() => Err(Error::new(ErrorKind::Usage, "the output is a folder").at(shown)),
         Ok(found) if !found.is_file() => Ok(Place::Special),
@@ -87,12 +87,17 @@ fn write_into(path: &Path, write: impl FnOnce(&mut BufWriter<&fs::File>) -> Resu
 
 fn fill(draft: &fs::File, shown: &Path, write: impl FnOnce(&mut BufWriter<&fs::File>) -> Result<()>) -> Result<()> {
     let mut out = BufWriter::new(draft);
-    write(&mut out).map_err(|error| error.at(std::path::absolute(shown).unwrap_or_else(|_| shown.to_owned())))?;
+    write(&mut out).map_err(|error| error.at(absolute(shown)))?;
     out.flush().map_err(|error| failed("write", shown, &error))
 }
 
 fn failed(doing: &str, path: &Path, error: &io::Error) -> Error {
-    Error::io(doing, std::path::absolute(path).unwrap_or_else(|_| path.to_owned()), error)
+    Error::io(doing, absolute(path), error)
+}
+
+/// The path from the root, so that nobody takes it for one below the target.
+pub(crate) fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Opens a file for reading; a pipe does not keep us waiting for somebody to write to it.

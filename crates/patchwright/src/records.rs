@@ -9,7 +9,8 @@ use patchwright_formats::path::STATE_DIR;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::patch_file::Patch;
-use crate::transaction::is_unfinished;
+use crate::report::Recovered;
+use crate::transaction::{Transaction, is_unfinished};
 
 /// What the records are about.
 #[derive(Clone, Copy, Debug)]
@@ -78,6 +79,19 @@ impl Shelf<'_> {
             }
         }
     }
+}
+
+/// Runs `work` as a change to the folder, and tidies up after it; also says what became of an earlier call's work.
+pub(crate) fn in_transaction<T>(
+    disk: &dyn Disk,
+    shelf: Shelf<'_>,
+    work: impl FnOnce(&Transaction<'_>) -> Result<T>,
+) -> Result<(T, Option<Recovered>)> {
+    let (transaction, recovered) = Transaction::begin(disk)?;
+    let result = work(&transaction);
+    shelf.prune(disk);
+    transaction.finish();
+    result.map(|done| (done, recovered))
 }
 
 /// The patch that a record takes back.

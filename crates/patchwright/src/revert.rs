@@ -20,7 +20,7 @@ use crate::patch_file::Patch;
 use crate::progress::Progress;
 use crate::recognise::Version;
 use crate::recognise_tree::recognise_tree;
-use crate::records::{Shelf, reverts};
+use crate::records::{Shelf, in_transaction, reverts};
 use crate::report::{RevertOutcome, RevertReport, hex};
 use crate::transaction::{Transaction, is_untidy, print_of};
 
@@ -72,11 +72,10 @@ pub(crate) fn revert_tree(
     if !is_untidy(disk)? && find(disk, Shelf::Tree, patch.id())?.is_none() && is_old_tree(disk, manifest, progress)? {
         return Ok(report(patch.id(), RevertOutcome::AlreadyOld));
     }
-    let (transaction, recovered) = Transaction::begin(disk)?;
-    let result = restore_tree(Some(&transaction), disk, patch, manifest, options, progress);
-    Shelf::Tree.prune(disk);
-    transaction.finish();
-    result.map(|report| RevertReport { recovered, ..report })
+    let (report, recovered) = in_transaction(disk, Shelf::Tree, |transaction| {
+        restore_tree(Some(transaction), disk, patch, manifest, options, progress)
+    })?;
+    Ok(RevertReport { recovered, ..report })
 }
 
 /// Without a transaction, everything is done but the change.
@@ -127,11 +126,10 @@ pub(crate) fn revert_file(
     {
         return Ok(report(patch.id(), RevertOutcome::AlreadyOld));
     }
-    let (transaction, recovered) = Transaction::begin(disk)?;
-    let result = restore_file(Some(&transaction), disk, name, patch, options, progress);
-    Shelf::File(name).prune(disk);
-    transaction.finish();
-    result.map(|report| RevertReport { recovered, ..report })
+    let (report, recovered) = in_transaction(disk, Shelf::File(name), |transaction| {
+        restore_file(Some(transaction), disk, name, patch, options, progress)
+    })?;
+    Ok(RevertReport { recovered, ..report })
 }
 
 /// Without a transaction, everything is done but the change.

@@ -5,11 +5,11 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use patchwright_formats::journal::{Journal, Print, Step};
-use patchwright_formats::manifest::{FilePatch, NewFile, OldFile, OldVersion};
+use patchwright_formats::manifest::{FilePatch, Hash, NewFile, OldFile, OldVersion};
 use patchwright_formats::undo::{Attributes, Undo};
 use patchwright_formats::{Blanked, ContainerWriter, Kind, Manifest, PatchId, ReadAt, Regions, RetainRange, source};
 
-use crate::atomic::write_atomically;
+use crate::atomic::{absolute, write_atomically};
 use crate::disk::{Disk, Extended, FileKind, Stat};
 use crate::error::{Error, ErrorKind, Result};
 use crate::file_delta::{FileDelta, Made};
@@ -18,7 +18,7 @@ use crate::options::{ApplyOptions, UndoPolicy};
 use crate::patch_file::Patch;
 use crate::progress::Progress;
 use crate::recognise::Version;
-use crate::records::Shelf;
+use crate::records::{Shelf, in_transaction};
 use crate::report::{ApplyOutcome, ApplyReport, Recovered, hex};
 use crate::transaction::{Transaction, is_unfinished, is_untidy};
 
@@ -42,11 +42,10 @@ pub(crate) fn apply(
     if !is_untidy(disk)? && recognise_at(disk, name, patch, progress)?.version == Version::New {
         return Ok(report(patch.id(), ApplyOutcome::AlreadyNew));
     }
-    let (transaction, recovered) = Transaction::begin(disk)?;
-    let result = replace(&transaction, disk, name, patch, options, progress);
-    Shelf::File(name).prune(disk);
-    transaction.finish();
-    result.map(|report| ApplyReport { recovered, ..report })
+    let (report, recovered) = in_transaction(disk, Shelf::File(name), |transaction| {
+        replace(transaction, disk, name, patch, options, progress)
+    })?;
+    Ok(ApplyReport { recovered, ..report })
 }
 
 fn replace(
@@ -63,7 +62,7 @@ fn replace(
     check_space(disk, patch.new_len())?;
     let staged = transaction.staged(STAGED_FILE);
     let made = stage_new(disk, &staged, &target, patch, index, progress)?;
-    let raw_hash = made.raw_hash;
+    let (raw_hash, old_hash) = (made.raw_hash, target.raw_hash()?);
     let attributes = disk.attributes(name).map_err(|error| Error::io("read the attributes", name, &error))?;
     let mut steps = Vec::new();
     let mut undo_bytes = None;
@@ -73,7 +72,7 @@ fn replace(
             reverts: patch.id(),
             attributes: vec![Attributes { modified: attributes.modified, ..Attributes::default() }],
         };
-        let print = stage_record(disk, &record, &staged, &target, made, &undo)?;
+        let print = stage_record(disk, &record, &staged, (&*target.file, &old_hash), made, &undo)?;
         if let Print::File { size, .. } = print {
             undo_bytes = Some(size);
         }
@@ -87,7 +86,7 @@ fn replace(
     steps.push(Step::Put {
         path: raw_path(name),
         stash: STAGED_FILE,
-        before: Print::File { size: target.stat.len, hash: target.raw_hash()? },
+        before: Print::File { size: target.stat.len, hash: old_hash },
         after: Print::File { size: patch.new_len(), hash: raw_hash },
     });
     target.check_unchanged(disk, name)?;
@@ -155,7 +154,7 @@ pub(crate) fn apply_to(
 }
 
 fn check_output(place: &Place, patch: &dyn FileDelta, output: &Path) -> Result<()> {
-    let shown = std::path::absolute(output).unwrap_or_else(|_| output.to_owned());
+    let shown = absolute(output);
     let Ok(real) = output.canonicalize() else { return Ok(()) };
     let inputs = [(place.root.join(&place.name), "the target"), (patch.path().to_owned(), "the patch")];
     for (input, what) in inputs {
@@ -256,7 +255,7 @@ fn stage_record(
     disk: &dyn Disk,
     record: &Path,
     staged: &Path,
-    target: &Target,
+    (user_old, old_hash): (&dyn ReadAt, &Hash),
     made: Made,
     undo: &Undo,
 ) -> Result<Print> {
@@ -264,9 +263,9 @@ fn stage_record(
     let user_new = disk.open(staged).map_err(failed)?;
     let write = || -> io::Result<()> {
         let mut container = ContainerWriter::new(BufWriter::new(disk.create(record)?))?;
-        let (body, ()) = container
-            .add(Kind::COLD, |out| make_way_back(&*target.file, &*user_new, &made.retain, made.covers, out))?;
-        let way_back = Manifest::File(turned_round(&*target.file, &made.new, &made.retain, body)?);
+        let (body, ()) =
+            container.add(Kind::COLD, |out| make_way_back(user_old, &*user_new, &made.retain, made.covers, out))?;
+        let way_back = Manifest::File(turned_round(user_old, &made.new, &made.retain, body)?);
         container.add(Kind::MANIFEST, |out| out.write_all(&way_back.encode()?))?;
         container.add(Kind::UNDO, |out| out.write_all(&undo.encode()))?;
         container.finish()?.0.flush()
@@ -275,7 +274,7 @@ fn stage_record(
     disk.sync_file(record).map_err(failed)?;
     let written = disk.open(record).map_err(failed)?;
     let print = Print::File { size: written.len_bytes(), hash: source::hash(&*written).map_err(failed)? };
-    check_record(Patch::read(written, record)?, &*user_new, target)?;
+    check_record(&Patch::read(written, record)?, &*user_new, old_hash)?;
     Ok(print)
 }
 
@@ -299,12 +298,12 @@ pub(crate) fn turned(range: RetainRange) -> RetainRange {
 }
 
 /// Follows the record once, before anything is changed.
-fn check_record(record: Patch, user_new: &dyn ReadAt, target: &Target) -> Result<()> {
+fn check_record(record: &Patch, user_new: &dyn ReadAt, old_hash: &Hash) -> Result<()> {
     let Manifest::File(way_back) = &record.manifest else { return Err(Error::bug("the undo record is for a tree")) };
     let Some(old) = way_back.olds.first() else { return Err(Error::bug("the undo record leads from nowhere")) };
     let body = record.body(old.body)?;
     let made = make_new(user_new, &old.file.regions, &body, &way_back.new, &mut io::sink(), &crate::Quiet)?;
-    if made.raw_hash == target.raw_hash()? {
+    if made.raw_hash == *old_hash {
         Ok(())
     } else {
         Err(Error::bug("the undo record does not lead back; nothing was changed"))

@@ -10,13 +10,14 @@ use std::path::Path;
 use patchwright_formats::manifest::TreePatch;
 use patchwright_formats::path::STATE_DIR;
 
+use crate::atomic::absolute;
 use crate::disk::{Disk, Extended, FileKind, OsDisk};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{ApplyOptions, HardLinks, UndoPolicy};
 use crate::patch_file::Patch;
 use crate::progress::Progress;
 use crate::recognise_tree::recognise_tree;
-use crate::records::Shelf;
+use crate::records::{Shelf, in_transaction};
 use crate::report::{ApplyOutcome, ApplyReport};
 use crate::transaction::{Transaction, is_untidy};
 use crate::tree_changes::changes;
@@ -41,11 +42,10 @@ pub(crate) fn apply(
     if !is_untidy(disk)? && recognise_tree(disk, tree, progress)?.old.is_none() {
         return Ok(report(patch.id(), ApplyOutcome::AlreadyNew));
     }
-    let (transaction, recovered) = Transaction::begin(disk)?;
-    let result = change(Some(&transaction), disk, patch, tree, options, progress);
-    Shelf::Tree.prune(disk);
-    transaction.finish();
-    result.map(|report| ApplyReport { recovered, ..report })
+    let (report, recovered) = in_transaction(disk, Shelf::Tree, |transaction| {
+        change(Some(transaction), disk, patch, tree, options, progress)
+    })?;
+    Ok(ApplyReport { recovered, ..report })
 }
 
 /// Makes a copy of the folder at `output` and brings that to the new version.
@@ -57,7 +57,7 @@ pub(crate) fn apply_to(
     options: &ApplyOptions,
     progress: &dyn Progress,
 ) -> Result<ApplyReport> {
-    let shown = std::path::absolute(output).unwrap_or_else(|_| output.to_owned());
+    let shown = absolute(output);
     let failed = |error: io::Error| Error::io("write", &shown, &error);
     if output.symlink_metadata().is_ok() {
         return Err(Error::new(ErrorKind::Usage, "the output exists already").at(&shown).hint("name a new folder"));

@@ -17,7 +17,7 @@ use crate::regions_file;
 use crate::report::{DiffReport, DiffedOld, Subject, hex};
 
 use super::body::{Body, open};
-use super::{add_body, add_manifest, scratch_folder, write_patch};
+use super::{add_body, add_manifest, check_versions, scratch_folder, write_patch};
 
 /// An old version with its ranges, before deltas are made.
 struct Old {
@@ -203,16 +203,7 @@ fn sort_out(olds: Vec<Old>, new: &FileSource, new_file: &NewFile, warnings: &mut
         objections.extend(confusions(&kept, &old, number, new, new_file)?);
         kept.push(old);
     }
-    if !objections.is_empty() {
-        return Err(Error::new(ErrorKind::Usage, "versions could be taken for one another")
-            .details(objections)
-            .hint("outside the ignored and retained ranges, versions must differ: make the ranges smaller"));
-    }
-    if kept.is_empty() {
-        return Err(Error::new(ErrorKind::No, "there is nothing to patch: every old version is the new one already")
-            .details(warnings.drain(..)));
-    }
-    Ok(kept)
+    check_versions(kept, objections, warnings)
 }
 
 /// Lists the versions that some user's file could be as well as `old`, with another result.

@@ -88,6 +88,20 @@ fn are_folders(olds: &[PathBuf], new: &Path) -> Result<bool> {
     Ok(wanted)
 }
 
+/// Passes the old versions on that a patch needs, unless some could be taken for others or none is left.
+fn check_versions<V>(kept: Vec<V>, objections: Vec<String>, warnings: &mut Vec<String>) -> Result<Vec<V>> {
+    if !objections.is_empty() {
+        return Err(Error::new(ErrorKind::Usage, "versions could be taken for one another")
+            .details(objections)
+            .hint("outside the ignored and retained ranges, versions must differ: make the ranges smaller"));
+    }
+    if kept.is_empty() {
+        return Err(Error::new(ErrorKind::No, "there is nothing to patch: every old version is the new one already")
+            .details(warnings.drain(..)));
+    }
+    Ok(kept)
+}
+
 /// The container that a patch is written to.
 pub(crate) type PatchWriter<'a, 'f> = ContainerWriter<&'a mut BufWriter<&'f fs::File>>;
 

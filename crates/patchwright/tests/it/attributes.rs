@@ -4,7 +4,6 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -14,14 +13,7 @@ use patchwright::report::{ApplyOutcome, RevertOutcome};
 use patchwright::{ApplyOptions, DiffOptions, ErrorKind, HardLinks, Quiet, RevertOptions, apply, diff, revert, verify};
 
 use crate::folder::{Folder, noise};
-
-fn skip(test: &str, reason: &str) {
-    eprintln!("attributes: {test}: skipped: {reason}");
-    if let Some(path) = std::env::var_os("PATCHWRIGHT_SKIPS") {
-        let mut file = OpenOptions::new().append(true).create(true).open(path).unwrap();
-        writeln!(file, "attributes: {test}: {reason}").unwrap();
-    }
-}
+use crate::skips::skip;
 
 /// Runs a tool; `None` when it is missing or fails.
 fn run<S: AsRef<OsStr>>(program: &str, args: &[S]) -> Option<String> {

@@ -1,6 +1,5 @@
 //! `check` on what compilers make: GCC for x86-64 and x86, mingw for x64.
 
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -8,6 +7,8 @@ use std::process::{Command, Stdio};
 use patchwright::report::{CheckAnswer, CheckReport, CheckedFunction};
 use patchwright::{CheckOptions, Require, check};
 use tempfile::TempDir;
+
+use crate::skips::skip;
 
 const GCC: &str = "gcc";
 const MINGW: &str = "x86_64-w64-mingw32-gcc";
@@ -22,16 +23,6 @@ KEEP int pushes(int a, int b) { int c = add(a, b); puts("x"); return c + a; }
 __attribute__((noinline, ms_hook_prologue)) int hooked(int a) { return add(a, 1); }
 int main(int argc, char **argv) { nothing(); (void)argv; return add(argc, 1) + pushes(argc, 2) + hooked(argc); }
 "#;
-
-/// Says that a group of tests cannot run here, where `xtask test` can see it.
-fn skip(reason: &str) {
-    eprintln!("skipped: check: {reason}");
-    if let Some(path) = env::var_os("PATCHWRIGHT_SKIPS") {
-        use std::io::Write;
-        let mut skips = fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
-        writeln!(skips, "skipped: check: {reason}").unwrap();
-    }
-}
 
 fn is_there(compiler: &str) -> bool {
     Command::new(compiler).arg("--version").stdout(Stdio::null()).status().is_ok()
@@ -69,7 +60,7 @@ fn list(names: &[&str]) -> CheckOptions {
 #[test]
 fn functions_of_gcc() {
     if !is_there(GCC) {
-        skip("gcc is needed");
+        skip("check", "gcc is needed");
         return;
     }
     let folder = TempDir::new().unwrap();
@@ -109,7 +100,7 @@ fn functions_of_gcc() {
 #[test]
 fn start_files_are_counted_apart() {
     if !is_there(GCC) {
-        skip("gcc is needed");
+        skip("check", "gcc is needed");
         return;
     }
     let folder = TempDir::new().unwrap();
@@ -129,7 +120,7 @@ fn start_files_are_counted_apart() {
 #[test]
 fn objects_for_x86() {
     if !is_there(GCC) {
-        skip("gcc is needed");
+        skip("check", "gcc is needed");
         return;
     }
     let folder = TempDir::new().unwrap();
@@ -147,7 +138,7 @@ fn objects_for_x86() {
 #[test]
 fn functions_of_mingw() {
     if !is_there(MINGW) {
-        skip("gcc-mingw-w64-x86-64 is needed");
+        skip("check", "gcc-mingw-w64-x86-64 is needed");
         return;
     }
     let folder = TempDir::new().unwrap();

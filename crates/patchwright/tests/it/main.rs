@@ -10,5 +10,6 @@ mod folder;
 mod golden;
 mod hostile;
 mod memory;
+mod skips;
 mod tree;
 mod wine;

@@ -12,6 +12,8 @@ use patchwright::range_list::{parse_ignore, parse_retain};
 use patchwright::{ApplyOptions, DiffOptions, Lzx, Pa19Options, Pa19Profile, PatchFormat, Quiet, apply, diff};
 use tempfile::TempDir;
 
+use crate::skips::skip;
+
 /// Debian's Wine, called directly: its wrapper asks for a 32-bit one.
 const WINE: &str = "/usr/lib/wine/wine64";
 const MINGW: &str = "x86_64-w64-mingw32-gcc";
@@ -109,21 +111,11 @@ fn rows() -> Vec<Row> {
     ]
 }
 
-/// Says that a group of tests cannot run here, where `xtask test` can see it.
-fn skip(reason: &str) {
-    eprintln!("skipped: wine: {reason}");
-    if let Some(path) = env::var_os("PATCHWRIGHT_SKIPS") {
-        use std::io::Write;
-        let mut skips = fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
-        writeln!(skips, "skipped: wine: {reason}").unwrap();
-    }
-}
-
 #[test]
 fn wine_applies_what_we_create() {
     let has_mingw = Command::new(MINGW).arg("--version").stdout(Stdio::null()).status().is_ok();
     if !Path::new(WINE).exists() || !has_mingw {
-        skip("wine64 and gcc-mingw-w64-x86-64 are needed");
+        skip("wine", "wine64 and gcc-mingw-w64-x86-64 are needed");
         return;
     }
     let folder = TempDir::new().unwrap();

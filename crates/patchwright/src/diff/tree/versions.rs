@@ -5,8 +5,9 @@ use std::cmp::Ordering;
 use patchwright_formats::manifest::{Hash, NewEntry, Node, OldEntry};
 use patchwright_formats::{ByteRange, Regions, TreePath, region};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
+use super::super::check_versions;
 use super::super::file::{agree_outside, moves_retained};
 use super::walk::Folder;
 use super::{New, Old, Version, find};
@@ -28,16 +29,7 @@ pub(super) fn sort_out(versions: Vec<Version>, new: &New, warnings: &mut Vec<Str
         objections.extend(confusions(&kept, &version, new)?);
         kept.push(version);
     }
-    if !objections.is_empty() {
-        return Err(Error::new(ErrorKind::Usage, "versions could be taken for one another")
-            .details(objections)
-            .hint("outside the ignored and retained ranges, versions must differ: make the ranges smaller"));
-    }
-    if kept.is_empty() {
-        return Err(Error::new(ErrorKind::No, "there is nothing to patch: every old version is the new one already")
-            .details(warnings.drain(..)));
-    }
-    Ok(kept)
+    check_versions(kept, objections, warnings)
 }
 
 /// Whether nothing differs, permission bits included.
