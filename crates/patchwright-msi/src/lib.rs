@@ -5,10 +5,12 @@
 //! | [`database`] | all tables of a database as plain values, read and written |
 //! | [`idt`] | text archive files: a table as a text file, as `msidb` writes it |
 //! | [`pcp`] | the tables of a `.pcp`, typed; a starting one from two installers |
+//! | [`build`] | what goes into a patch, and each of its parts |
 //! | [`check`] | everything that is wrong with a `.pcp`, each finding with its PATCHWIZ code |
 //!
 //! The crate opens no file and knows no clock: callers pass `Read + Seek`, or bytes.
 
+pub mod build;
 pub mod check;
 pub mod code;
 pub mod database;
