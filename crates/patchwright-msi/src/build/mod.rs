@@ -9,4 +9,5 @@ pub mod cabinet;
 pub mod delta;
 pub mod plan;
 pub mod ranges;
+pub mod root;
 pub mod settings;

@@ -5,6 +5,7 @@
 mod archive;
 mod check;
 mod database;
+mod plan;
 
 use std::io::Cursor;
 

@@ -10,6 +10,7 @@ mod folder;
 mod golden;
 mod hostile;
 mod memory;
+mod msp;
 mod skips;
 mod tree;
 mod wine;
