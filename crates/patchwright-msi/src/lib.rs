@@ -11,6 +11,7 @@
 
 pub mod check;
 pub mod code;
+mod container;
 pub mod database;
 mod error;
 mod guid;
