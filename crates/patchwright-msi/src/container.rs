@@ -157,13 +157,7 @@ impl<W: Read + Write + Seek> Container<W> {
     }
 
     /// Adds a stream with what `content` gives, however much that is; says how much it was.
-    pub(crate) fn copy(
-        &mut self,
-        storage: Option<&str>,
-        name: &str,
-        raw: &str,
-        content: &mut dyn Read,
-    ) -> Result<u64> {
+    pub(crate) fn copy(&mut self, storage: Option<&str>, name: &str, raw: &str, content: &mut dyn Read) -> Result<u64> {
         let io = |error| storing(format!("stream {name}"), error);
         let path = storage.map_or(format!("/{raw}"), |storage| format!("/{storage}/{raw}"));
         let mut stream = self.0.create_new_stream(path).map_err(io)?;

@@ -6,6 +6,7 @@
 //! | [`idt`] | text archive files: a table as a text file, as `msidb` writes it |
 //! | [`pcp`] | the tables of a `.pcp`, typed; a starting one from two installers |
 //! | [`check`] | everything that is wrong with a `.pcp`, each finding with its PATCHWIZ code |
+//! | [`transform`] | what makes one database of another: found, written, read, followed |
 //!
 //! The crate opens no file and knows no clock: callers pass `Read + Seek`, or bytes.
 
@@ -16,7 +17,10 @@ pub mod database;
 mod error;
 mod guid;
 pub mod idt;
+mod objection;
 pub mod pcp;
+pub mod transform;
 
 pub use error::{MsiError, MsiErrorKind, Result};
 pub use guid::is_guid;
+pub use objection::{Objection, Objections};

@@ -111,11 +111,9 @@ pub(crate) fn check(table: &Table) -> Result<()> {
             }
         }
     }
-    let same = table.rows.windows(2).find(|pair| table.key_of(&pair[0]).eq(table.key_of(&pair[1])));
-    match same {
-        Some(pair) => {
-            Err(MsiError::malformed(structure(), format!("two rows have the key {}", table.row_key(&pair[0]))))
-        }
+    let mut keys: BTreeSet<Vec<&Value>> = BTreeSet::new();
+    match table.rows.iter().find(|row| !keys.insert(table.key_of(row).collect())) {
+        Some(row) => Err(MsiError::malformed(structure(), format!("two rows have the key {}", table.row_key(row)))),
         None => Ok(()),
     }
 }
