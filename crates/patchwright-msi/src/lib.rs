@@ -7,17 +7,22 @@
 //! | [`pcp`] | the tables of a `.pcp`, typed; a starting one from two installers |
 //! | [`build`] | what goes into a patch, and each of its parts |
 //! | [`check`] | everything that is wrong with a `.pcp`, each finding with its PATCHWIZ code |
+//! | [`transform`] | what makes one database of another: found, written, read, followed |
 //!
 //! The crate opens no file and knows no clock: callers pass `Read + Seek`, or bytes.
 
 pub mod build;
 pub mod check;
 pub mod code;
+mod container;
 pub mod database;
 mod error;
 mod guid;
 pub mod idt;
+mod objection;
 pub mod pcp;
+pub mod transform;
 
 pub use error::{MsiError, MsiErrorKind, Result};
 pub use guid::is_guid;
+pub use objection::{Objection, Objections};

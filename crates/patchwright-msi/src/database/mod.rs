@@ -3,11 +3,11 @@
 //! The container is a compound file (crate `cfb`). What is in it we read ourselves, since the `msi` crate drops the exact
 //! widths of columns and adds a table of its own to what it writes; its code pages are used here.
 
-mod name;
-mod pool;
-mod read;
+pub(crate) mod name;
+pub(crate) mod pool;
+pub(crate) mod read;
 mod summary;
-mod write;
+pub(crate) mod write;
 
 use std::fmt;
 
@@ -104,7 +104,7 @@ impl Table {
         key.join(", ")
     }
 
-    fn key_of<'a>(&'a self, row: &'a [Value]) -> impl Iterator<Item = &'a Value> {
+    pub(crate) fn key_of<'a>(&'a self, row: &'a [Value]) -> impl Iterator<Item = &'a Value> {
         self.columns.iter().zip(row).filter(|(column, _)| column.key).map(|(_, value)| value)
     }
 
@@ -140,7 +140,7 @@ mod bits {
 
 impl Column {
     /// Reads the word that describes a column; `None` for a width that no number has.
-    fn from_word(name: String, word: u16) -> Option<Self> {
+    pub(crate) fn from_word(name: String, word: u16) -> Option<Self> {
         let width = word & bits::WIDTH;
         let kind = if word & !bits::NULLABLE == bits::TEXT | bits::VALID {
             ColumnKind::Binary
@@ -165,7 +165,7 @@ impl Column {
     }
 
     /// The word that describes the column.
-    fn word(&self) -> u16 {
+    pub(crate) fn word(&self) -> u16 {
         let kind = match self.kind {
             ColumnKind::Int16 => bits::SHORT | 2,
             ColumnKind::Int32 => 4,

@@ -1,17 +1,13 @@
 //! Reads a database: string pool, `_Tables`, `_Columns`, then each table, column by column.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Read, Seek};
 
-use cfb::CompoundFile;
-
-use super::name;
 use super::pool::Pool;
 use super::{Column, ColumnKind, Database, Summary, Table, Value};
+use crate::container::{self, SUMMARY, Streams};
 use crate::error::{MsiError, MsiErrorKind, Result};
 
-/// The stream of the summary information.
-pub(super) const SUMMARY: &str = "\u{5}SummaryInformation";
 /// Columns that a table has at most.
 const MOST_COLUMNS: usize = 255;
 
@@ -19,16 +15,13 @@ impl Database {
     /// Reads every table and the streams that its cells name.
     ///
     /// No more bytes are read than the file has, and texts that repeat are copied up to a limit.
-    pub fn read(mut file: impl Read + Seek) -> Result<Self> {
-        let io = |error| MsiError::io("compound file", error);
-        let budget = file.seek(SeekFrom::End(0)).and_then(|len| file.rewind().map(|()| len)).map_err(io)?;
-        let container = CompoundFile::open(file).map_err(|error| match error.kind() {
-            std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::InvalidInput => {
-                MsiError::new("compound file", MsiErrorKind::NotADatabase(error.to_string()))
-            }
-            _ => io(error),
-        })?;
-        let mut streams = Streams::list(container, budget)?;
+    pub fn read(file: impl Read + Seek) -> Result<Self> {
+        let (mut container, len) = container::open(file)?;
+        Self::read_streams(Streams::list(&mut container, None, len)?)
+    }
+
+    /// Reads the database that these streams are.
+    pub(crate) fn read_streams<F: Read + Seek>(mut streams: Streams<'_, F>) -> Result<Self> {
         let Some(pool) = streams.take("_StringPool", true)? else {
             let why = "a compound file without a string pool".to_owned();
             return Err(MsiError::new("compound file", MsiErrorKind::NotADatabase(why)));
@@ -47,65 +40,8 @@ impl Database {
     }
 }
 
-/// The streams of the root, by name.
-struct Streams<F> {
-    container: CompoundFile<F>,
-    /// Raw names that were not taken yet.
-    left: BTreeSet<String>,
-    /// Storages.
-    storages: Vec<String>,
-    /// Bytes that may still be read.
-    budget: u64,
-}
-
-impl<F: Read + Seek> Streams<F> {
-    fn list(container: CompoundFile<F>, budget: u64) -> Result<Self> {
-        let (mut left, mut storages) = (BTreeSet::new(), Vec::new());
-        for entry in container.read_root_storage() {
-            if entry.is_stream() {
-                left.insert(entry.name().to_owned());
-            } else {
-                storages.push(entry.name().to_owned());
-            }
-        }
-        Ok(Self { container, left, storages, budget })
-    }
-
-    fn take(&mut self, name: &str, table: bool) -> Result<Option<Vec<u8>>> {
-        match name::encode(name, table) {
-            Some(raw) => self.take_raw(&raw),
-            None => Ok(None),
-        }
-    }
-
-    fn take_raw(&mut self, raw: &str) -> Result<Option<Vec<u8>>> {
-        if !self.left.remove(raw) {
-            return Ok(None);
-        }
-        let structure = || format!("stream {}", name::decode(raw).0);
-        let io = |error| MsiError::io(structure(), error);
-        let mut stream = self.container.open_stream(format!("/{raw}")).map_err(io)?;
-        let len = stream.len();
-        if len > self.budget {
-            return Err(MsiError::malformed(structure(), format!("its {len} bytes are more than the file has")));
-        }
-        self.budget -= len;
-        let mut bytes = Vec::new();
-        Read::take(&mut stream, len).read_to_end(&mut bytes).map_err(io)?;
-        Ok(Some(bytes))
-    }
-
-    /// Names of what nobody took.
-    fn others(self) -> Vec<String> {
-        let streams = self.left.iter().map(|raw| name::decode(raw).0);
-        let mut names: Vec<String> = streams.chain(self.storages).collect();
-        names.sort();
-        names
-    }
-}
-
 /// Reads `_Tables` and `_Columns`.
-fn definitions<F: Read + Seek>(pool: &Pool, streams: &mut Streams<F>) -> Result<Vec<Table>> {
+fn definitions<F: Read + Seek>(pool: &Pool, streams: &mut Streams<'_, F>) -> Result<Vec<Table>> {
     let text = |name: &str, key| Column {
         name: name.to_owned(),
         kind: ColumnKind::Text(64),
@@ -154,7 +90,7 @@ fn definitions<F: Read + Seek>(pool: &Pool, streams: &mut Streams<F>) -> Result<
 }
 
 /// Reads the rows of a table, streams of cells included.
-fn rows<F: Read + Seek>(table: &mut Table, pool: &Pool, streams: &mut Streams<F>) -> Result<()> {
+fn rows<F: Read + Seek>(table: &mut Table, pool: &Pool, streams: &mut Streams<'_, F>) -> Result<()> {
     let bytes = streams.take(&table.name, true)?.unwrap_or_default();
     let mut rows = cells(&table.name, &table.columns, pool, &bytes)?;
     if table.columns.iter().any(|column| column.kind == ColumnKind::Binary) {
@@ -172,7 +108,7 @@ fn rows<F: Read + Seek>(table: &mut Table, pool: &Pool, streams: &mut Streams<F>
 }
 
 /// The name of the stream of a row: the table's and the key's.
-pub(super) fn stream_name(table: &Table, row: &[Value]) -> String {
+pub(crate) fn stream_name(table: &Table, row: &[Value]) -> String {
     let key = table.key_of(row).map(|value| format!(".{value}"));
     std::iter::once(table.name.clone()).chain(key).collect()
 }
@@ -180,11 +116,7 @@ pub(super) fn stream_name(table: &Table, row: &[Value]) -> String {
 /// Reads the values of a table. A binary one is empty yet.
 fn cells(name: &str, columns: &[Column], pool: &Pool, bytes: &[u8]) -> Result<Vec<Vec<Value>>> {
     let structure = || format!("table {name}");
-    let width_of = |column: &Column| match column.kind {
-        ColumnKind::Int16 | ColumnKind::Binary => 2,
-        ColumnKind::Int32 => 4,
-        ColumnKind::Text(_) => pool.ref_len,
-    };
+    let width_of = |column: &Column| width_of(column.kind, pool);
     let width: usize = columns.iter().map(width_of).sum();
     let count = bytes.len() / width;
     if count * width != bytes.len() {
@@ -196,7 +128,7 @@ fn cells(name: &str, columns: &[Column], pool: &Pool, bytes: &[u8]) -> Result<Ve
     for column in columns {
         let (stored, next) = rest.split_at(width_of(column) * count);
         for (cell, row) in stored.chunks_exact(width_of(column)).zip(&mut rows) {
-            let number = cell.iter().rev().fold(0_u32, |number, byte| number << 8 | u32::from(*byte));
+            let number = number(cell);
             row.push(value(column, number, pool).ok_or_else(|| {
                 MsiError::malformed(
                     structure(),
@@ -209,7 +141,22 @@ fn cells(name: &str, columns: &[Column], pool: &Pool, bytes: &[u8]) -> Result<Ve
     Ok(rows)
 }
 
-fn value(column: &Column, number: u32, pool: &Pool) -> Option<Value> {
+/// Bytes that a value takes.
+pub(crate) fn width_of(kind: ColumnKind, pool: &Pool) -> usize {
+    match kind {
+        ColumnKind::Int16 | ColumnKind::Binary => 2,
+        ColumnKind::Int32 => 4,
+        ColumnKind::Text(_) => pool.ref_len,
+    }
+}
+
+/// The number that up to four bytes are.
+pub(crate) fn number(cell: &[u8]) -> u32 {
+    cell.iter().rev().fold(0_u32, |number, byte| number << 8 | u32::from(*byte))
+}
+
+/// The value that a number stands for; a stream is empty yet. `None`: a text that is not there, or too many copies.
+pub(crate) fn value(column: &Column, number: u32, pool: &Pool) -> Option<Value> {
     if number == 0 {
         return Some(Value::Null);
     }

@@ -2,25 +2,30 @@
 //! not set.
 
 use std::collections::BTreeSet;
-use std::io::{Cursor, Write};
-use std::time::{Duration, SystemTime};
+use std::io::Cursor;
 
-use cfb::{CompoundFile, Version};
-use uuid::Uuid;
+use cfb::Version;
 
 use super::pool::PoolWriter;
-use super::read::{SUMMARY, stream_name};
-use super::{ColumnKind, Database, Table, Value, name};
+use super::read::stream_name;
+use super::{ColumnKind, Database, Table, Value};
+use crate::container::{Container, DATABASE, SUMMARY, encoded};
 use crate::error::{MsiError, Result};
-
-/// The class of databases: installers, merge modules and patch creation properties.
-const CLASS: Uuid = Uuid::from_u128(0x000C_1084_0000_0000_C000_0000_0000_0046);
 
 impl Database {
     /// Writes the database as a compound file.
     ///
     /// An error names the table whose rows cannot be: a value that the column does not take, two rows of one key.
     pub fn write(&self) -> Result<Vec<u8>> {
+        let mut container = Container::create(Cursor::new(Vec::new()), Version::V3, DATABASE)?;
+        for stream in self.streams()? {
+            container.put(None, &stream.name, &stream.raw, &stream.bytes)?;
+        }
+        Ok(container.finish()?.into_inner())
+    }
+
+    /// The streams of the database, in the order in which they are written.
+    pub(crate) fn streams(&self) -> Result<Vec<Stream>> {
         let mut tables = self.tables.clone();
         // By name and by key, which is how the numbers of the texts are.
         tables.sort_by(|one, other| one.name.cmp(&other.name));
@@ -52,51 +57,29 @@ impl Database {
         let (strings, data) = pool.write(self.code_page)?;
         made.push(("_StringPool".to_owned(), strings));
         made.push(("_StringData".to_owned(), data));
-
-        let mut container = Container::new()?;
-        container.put(SUMMARY, SUMMARY.to_owned(), &self.summary.write()?)?;
-        for (name, bytes) in &made {
-            container.put(name, encoded(name, true)?, bytes)?;
+        let mut streams =
+            vec![Stream { name: SUMMARY.to_owned(), raw: SUMMARY.to_owned(), bytes: self.summary.write()? }];
+        for (name, bytes) in made {
+            streams.push(Stream { raw: encoded(&name, true)?, name, bytes });
         }
-        for (name, bytes) in &cells {
-            container.put(name, encoded(name, false)?, bytes)?;
+        for (name, bytes) in cells {
+            streams.push(Stream { raw: encoded(&name, false)?, name, bytes: bytes.clone() });
         }
-        container.finish()
+        Ok(streams)
     }
 }
 
-fn encoded(text: &str, table: bool) -> Result<String> {
-    name::encode(text, table).ok_or_else(|| MsiError::malformed(format!("stream {text}"), "the name is too long"))
-}
-
-struct Container(CompoundFile<Cursor<Vec<u8>>>);
-
-impl Container {
-    fn new() -> Result<Self> {
-        let io = |error| MsiError::io("compound file", error);
-        let mut file = CompoundFile::create_with_version(Version::V3, Cursor::new(Vec::new())).map_err(io)?;
-        file.set_storage_clsid("/", CLASS).map_err(io)?;
-        Ok(Self(file))
-    }
-
-    fn put(&mut self, name: &str, raw: String, bytes: &[u8]) -> Result<()> {
-        let io = |error| MsiError::io(format!("stream {name}"), error);
-        let mut stream = self.0.create_new_stream(format!("/{raw}")).map_err(io)?;
-        stream.write_all(bytes).and_then(|()| stream.flush()).map_err(io)
-    }
-
-    fn finish(mut self) -> Result<Vec<u8>> {
-        let io = |error| MsiError::io("compound file", error);
-        // 1601-01-01, which is stored as 0: no time.
-        let none = SystemTime::UNIX_EPOCH - Duration::from_secs(11_644_473_600);
-        self.0.set_modified_time("/", none).map_err(io)?;
-        self.0.flush().map_err(io)?;
-        Ok(self.0.into_inner().into_inner())
-    }
+/// A stream as it goes into the container.
+pub(crate) struct Stream {
+    /// Its name for people.
+    pub(crate) name: String,
+    /// Its name in the container.
+    pub(crate) raw: String,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// Refuses what would be read back as something else.
-fn check(table: &Table) -> Result<()> {
+pub(crate) fn check(table: &Table) -> Result<()> {
     let structure = || format!("table {}", table.name);
     let names: BTreeSet<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
     if table.name.is_empty() || names.contains("") || names.len() < table.columns.len() || names.is_empty() {
@@ -128,11 +111,9 @@ fn check(table: &Table) -> Result<()> {
             }
         }
     }
-    let same = table.rows.windows(2).find(|pair| table.key_of(&pair[0]).eq(table.key_of(&pair[1])));
-    match same {
-        Some(pair) => {
-            Err(MsiError::malformed(structure(), format!("two rows have the key {}", table.row_key(&pair[0]))))
-        }
+    let mut keys: BTreeSet<Vec<&Value>> = BTreeSet::new();
+    match table.rows.iter().find(|row| !keys.insert(table.key_of(row).collect())) {
+        Some(row) => Err(MsiError::malformed(structure(), format!("two rows have the key {}", table.row_key(row)))),
         None => Ok(()),
     }
 }
@@ -159,24 +140,27 @@ fn stored(table: &Table, pool: &mut PoolWriter<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (at, column) in table.columns.iter().enumerate() {
         for row in &table.rows {
-            match (&row[at], column.kind) {
-                (Value::Null, ColumnKind::Int16 | ColumnKind::Binary) => bytes.extend([0; 2]),
-                (Value::Null, ColumnKind::Int32) => bytes.extend([0; 4]),
-                (Value::Null, ColumnKind::Text(_)) => bytes.extend(text(pool, "")),
-                (Value::Int(number), ColumnKind::Int32) => {
-                    bytes.extend((number.cast_unsigned() ^ 0x8000_0000).to_le_bytes());
-                }
-                (Value::Int(number), _) => bytes.extend(&(number + 0x8000).to_le_bytes()[..2]),
-                (Value::Str(value), _) => bytes.extend(text(pool, value)),
-                (Value::Binary(_), _) => bytes.extend([1, 0]),
-            }
+            bytes.extend(cell(&row[at], column.kind, pool));
         }
     }
     bytes
 }
 
+/// A value as it is stored; of a stream, that there is one.
+pub(crate) fn cell(value: &Value, kind: ColumnKind, pool: &mut PoolWriter<'_>) -> Vec<u8> {
+    match (value, kind) {
+        (Value::Null, ColumnKind::Int16 | ColumnKind::Binary) => vec![0; 2],
+        (Value::Null, ColumnKind::Int32) => vec![0; 4],
+        (Value::Null, ColumnKind::Text(_)) => text(pool, ""),
+        (Value::Int(number), ColumnKind::Int32) => (number.cast_unsigned() ^ 0x8000_0000).to_le_bytes().to_vec(),
+        (Value::Int(number), _) => (number + 0x8000).to_le_bytes()[..2].to_vec(),
+        (Value::Str(value), _) => text(pool, value),
+        (Value::Binary(_), _) => vec![1, 0],
+    }
+}
+
 /// The number of a text, as it is stored.
-fn text(pool: &mut PoolWriter<'_>, text: &str) -> Vec<u8> {
+pub(crate) fn text(pool: &mut PoolWriter<'_>, text: &str) -> Vec<u8> {
     let number = if text.is_empty() { 0 } else { pool.number(text) };
     number.to_le_bytes()[..pool.ref_len()].to_vec()
 }

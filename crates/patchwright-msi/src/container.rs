@@ -1,0 +1,194 @@
+//! Compound files: streams of the root or of a storage, read within a budget, written without a clock.
+//!
+//! The crate `cfb` does the container. It gives storages the time of the day, which is taken away again here, and it
+//! trusts nobody's lengths but its own; what is read beyond them is counted here.
+
+use std::collections::BTreeSet;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::time::{Duration, SystemTime};
+
+use cfb::{CompoundFile, Version};
+use uuid::Uuid;
+
+use crate::database::name;
+use crate::error::{MsiError, MsiErrorKind, Result};
+
+/// The class of databases: installers, merge modules and patch creation properties.
+pub(crate) const DATABASE: Uuid = class(0x1084);
+/// The class of transforms, in a file of their own or in a storage of a patch.
+pub(crate) const TRANSFORM: Uuid = class(0x1082);
+/// The class of patches.
+pub(crate) const PATCH: Uuid = class(0x1086);
+
+/// The stream of the summary information.
+pub(crate) const SUMMARY: &str = "\u{5}SummaryInformation";
+
+const STRUCTURE: &str = "compound file";
+
+const fn class(number: u128) -> Uuid {
+    Uuid::from_u128(0x000C_0000_0000_0000_C000_0000_0000_0046 | number << 96)
+}
+
+/// Opens a compound file; also says how many bytes it has, which is all that can be read of it.
+pub(crate) fn open<F: Read + Seek>(mut file: F) -> Result<(CompoundFile<F>, u64)> {
+    let io = |error| MsiError::io(STRUCTURE, error);
+    let len = file.seek(SeekFrom::End(0)).and_then(|len| file.rewind().map(|()| len)).map_err(io)?;
+    let container = CompoundFile::open(file).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidInput => {
+            MsiError::new(STRUCTURE, MsiErrorKind::NotADatabase(error.to_string()))
+        }
+        _ => io(error),
+    })?;
+    Ok((container, len))
+}
+
+/// The streams of one storage, by name.
+pub(crate) struct Streams<'a, F> {
+    container: &'a mut CompoundFile<F>,
+    /// The path of the storage, with a slash at its end.
+    folder: String,
+    /// Raw names that were not taken yet.
+    left: BTreeSet<String>,
+    /// Names of the storages inside.
+    storages: Vec<String>,
+    /// Bytes that may still be read.
+    budget: u64,
+}
+
+impl<'a, F: Read + Seek> Streams<'a, F> {
+    /// The streams of the root, or of the storage called `storage`, of which no more than `budget` bytes are read.
+    pub(crate) fn list(container: &'a mut CompoundFile<F>, storage: Option<&str>, budget: u64) -> Result<Self> {
+        let folder = storage.map_or("/".to_owned(), |storage| format!("/{storage}/"));
+        let (mut left, mut storages) = (BTreeSet::new(), Vec::new());
+        let entries = container.read_storage(&folder);
+        for entry in entries.map_err(|error| MsiError::io(format!("storage {folder}"), error))? {
+            if entry.is_stream() {
+                left.insert(entry.name().to_owned());
+            } else {
+                storages.push(entry.name().to_owned());
+            }
+        }
+        storages.sort();
+        Ok(Self { container, folder, left, storages, budget })
+    }
+
+    /// The content of a table's or cell's stream; `None` if there is none, or if it was taken.
+    pub(crate) fn take(&mut self, name: &str, table: bool) -> Result<Option<Vec<u8>>> {
+        match name::encode(name, table) {
+            Some(raw) => self.take_raw(&raw),
+            None => Ok(None),
+        }
+    }
+
+    /// The content of the stream with this name in the container.
+    pub(crate) fn take_raw(&mut self, raw: &str) -> Result<Option<Vec<u8>>> {
+        if !self.left.remove(raw) {
+            return Ok(None);
+        }
+        let structure = || format!("stream {}", name::decode(raw).0);
+        let io = |error| MsiError::io(structure(), error);
+        let mut stream = self.container.open_stream(format!("{}{raw}", self.folder)).map_err(io)?;
+        let len = stream.len();
+        if len > self.budget {
+            return Err(MsiError::malformed(structure(), format!("its {len} bytes are more than the file has")));
+        }
+        self.budget -= len;
+        let mut bytes = Vec::new();
+        Read::take(&mut stream, len).read_to_end(&mut bytes).map_err(io)?;
+        Ok(Some(bytes))
+    }
+
+    /// Decoded names of tables whose streams nobody took, sorted.
+    pub(crate) fn tables_left(&self) -> Vec<String> {
+        let decoded = self.left.iter().map(|raw| name::decode(raw));
+        let mut names: Vec<String> = decoded.filter(|(_, table)| *table).map(|(name, _)| name).collect();
+        names.sort();
+        names
+    }
+
+    /// Names of streams that nobody took, as they stand in the container and decoded; tables are not among them.
+    pub(crate) fn streams_left(&self) -> Vec<(String, String)> {
+        let decoded = self.left.iter().map(|raw| (raw.clone(), name::decode(raw)));
+        decoded.filter(|(_, (_, table))| !table).map(|(raw, (name, _))| (raw, name)).collect()
+    }
+
+    /// Names of the storages inside.
+    pub(crate) fn storages(&self) -> &[String] {
+        &self.storages
+    }
+
+    /// Names of what nobody took.
+    pub(crate) fn others(self) -> Vec<String> {
+        let streams = self.left.iter().map(|raw| name::decode(raw).0);
+        let mut names: Vec<String> = streams.chain(self.storages).collect();
+        names.sort();
+        names
+    }
+}
+
+/// A compound file being written. Its bytes depend on what is put into it, in which order, and on nothing else.
+pub(crate) struct Container<W>(CompoundFile<W>);
+
+impl<W: Read + Write + Seek> Container<W> {
+    /// Begins a file whose root has a class.
+    pub(crate) fn create(out: W, version: Version, class: Uuid) -> Result<Self> {
+        let io = |error| MsiError::io(STRUCTURE, error);
+        let mut file = CompoundFile::create_with_version(version, out).map_err(io)?;
+        file.set_storage_clsid("/", class).map_err(io)?;
+        Ok(Self(file))
+    }
+
+    /// Adds a storage to the root.
+    pub(crate) fn storage(&mut self, name: &str, class: Uuid) -> Result<()> {
+        let path = format!("/{name}");
+        let io = |error| storing(format!("storage {name}"), error);
+        if self.0.exists(&path) {
+            return Err(MsiError::malformed(format!("storage {name}"), "there are two of this name"));
+        }
+        self.0.create_storage(&path).map_err(io)?;
+        self.0.set_storage_clsid(&path, class).map_err(io)?;
+        self.0.set_created_time(&path, no_time()).map_err(io)?;
+        self.0.set_modified_time(&path, no_time()).map_err(io)
+    }
+
+    /// Adds a stream called `raw` to the root or to a storage; `name` is for messages.
+    pub(crate) fn put(&mut self, storage: Option<&str>, name: &str, raw: &str, mut bytes: &[u8]) -> Result<()> {
+        self.copy(storage, name, raw, &mut bytes).map(|_| ())
+    }
+
+    /// Adds a stream with what `content` gives, however much that is; says how much it was.
+    pub(crate) fn copy(&mut self, storage: Option<&str>, name: &str, raw: &str, content: &mut dyn Read) -> Result<u64> {
+        let io = |error| storing(format!("stream {name}"), error);
+        let path = storage.map_or(format!("/{raw}"), |storage| format!("/{storage}/{raw}"));
+        let mut stream = self.0.create_new_stream(path).map_err(io)?;
+        let len = io::copy(content, &mut stream).map_err(io)?;
+        stream.flush().map_err(io)?;
+        Ok(len)
+    }
+
+    /// Ends the file and gives back where it was written.
+    pub(crate) fn finish(mut self) -> Result<W> {
+        let io = |error| MsiError::io(STRUCTURE, error);
+        self.0.set_modified_time("/", no_time()).map_err(io)?;
+        self.0.flush().map_err(io)?;
+        Ok(self.0.into_inner())
+    }
+}
+
+/// An error while writing; two streams of one name are the caller's doing.
+fn storing(structure: String, error: io::Error) -> MsiError {
+    if error.kind() == io::ErrorKind::AlreadyExists {
+        return MsiError::malformed(structure, "there are two of this name; capital and small letters are the same");
+    }
+    MsiError::io(structure, error)
+}
+
+/// 1601-01-01, which is stored as 0.
+fn no_time() -> SystemTime {
+    SystemTime::UNIX_EPOCH - Duration::from_secs(11_644_473_600)
+}
+
+/// The name that the stream of a table or cell has in the container.
+pub(crate) fn encoded(text: &str, table: bool) -> Result<String> {
+    name::encode(text, table).ok_or_else(|| MsiError::malformed(format!("stream {text}"), "the name is too long"))
+}
