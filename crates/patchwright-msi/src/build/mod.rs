@@ -9,5 +9,6 @@ pub mod cabinet;
 pub mod delta;
 pub mod plan;
 pub mod ranges;
+pub mod refresh;
 pub mod root;
 pub mod settings;
