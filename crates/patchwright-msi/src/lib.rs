@@ -9,12 +9,14 @@
 //!
 //! The crate opens no file and knows no clock: callers pass `Read + Seek`, or bytes.
 
+mod cabinet;
 pub mod check;
 pub mod code;
 pub mod database;
 mod error;
 mod guid;
 pub mod idt;
+pub mod image;
 pub mod pcp;
 
 pub use error::{MsiError, MsiErrorKind, Result};

@@ -1,7 +1,7 @@
 //! Reads a database: string pool, `_Tables`, `_Columns`, then each table, column by column.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use cfb::CompoundFile;
 
@@ -45,6 +45,18 @@ impl Database {
         };
         Ok(Self { code_page: pool.code_page, summary, tables, others: streams.others() })
     }
+}
+
+/// Copies a stream of a database that is no table, such as a cabinet, a piece at a time.
+///
+/// # Errors
+/// Those of reading and writing; `NotFound` where there is no such stream.
+pub fn copy_stream(file: impl Read + Seek, name: &str, to: &mut impl Write) -> io::Result<u64> {
+    let raw = name::encode(name, false).filter(|_| !name.contains(['/', '\\', ':', '!']));
+    let raw = raw.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no stream can be called so"))?;
+    let mut container = CompoundFile::open(file)?;
+    let mut stream = container.open_stream(format!("/{raw}"))?;
+    io::copy(&mut stream, to)
 }
 
 /// The streams of the root, by name.
