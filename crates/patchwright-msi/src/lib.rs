@@ -12,6 +12,7 @@
 //! The crate opens no file and knows no clock: callers pass `Read + Seek`, or bytes.
 
 pub mod build;
+mod cabinet;
 pub mod check;
 pub mod code;
 mod container;
@@ -19,6 +20,7 @@ pub mod database;
 mod error;
 mod guid;
 pub mod idt;
+pub mod image;
 mod objection;
 pub mod pcp;
 pub mod transform;

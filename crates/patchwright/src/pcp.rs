@@ -1,18 +1,19 @@
 //! `patchwright pcp`: patch creation properties, made, brought into text and back, and checked.
 
-use std::fs::{self, File};
-use std::io::{self, BufReader, Read, Write};
+use std::fs;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use patchwright_msi::check::{Finding, Severity};
 use patchwright_msi::database::Database;
 use patchwright_msi::idt::{self, Archive};
+use patchwright_msi::is_guid;
 use patchwright_msi::pcp::{Image, New, Pcp};
-use patchwright_msi::{MsiError, MsiErrorKind, is_guid};
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use crate::atomic::{open_for_reading, write_atomically};
 use crate::error::{Error, ErrorKind, Result};
+use crate::installer::{failed, load};
 use crate::report::{PcpCheckReport, PcpExportReport, PcpFinding, PcpImportReport, PcpNewReport};
 
 /// A text archive or the stream of a cell has at most so many bytes.
@@ -137,11 +138,6 @@ fn finding(found: Finding) -> PcpFinding {
     }
 }
 
-fn load(path: &Path) -> Result<Database> {
-    let file: File = open_for_reading(path).map_err(|error| Error::io("read", path, &error))?;
-    Database::read(BufReader::new(file)).map_err(|error| failed(&error, path))
-}
-
 fn save(database: &Database, output: &Path) -> Result<()> {
     let bytes = database.write().map_err(|error| failed(&error, output))?;
     write(output, &bytes)
@@ -182,13 +178,6 @@ fn unicode(path: &Path) -> Result<&str> {
     path.to_str().ok_or_else(|| {
         Error::new(ErrorKind::Usage, "the path is not Unicode, and a database holds nothing else").at(path)
     })
-}
-
-fn failed(error: &MsiError, path: &Path) -> Error {
-    match &error.kind {
-        MsiErrorKind::Io(cause) => Error::io("read", path, cause),
-        _ => Error::new(ErrorKind::Malformed, error.to_string()).at(path),
-    }
 }
 
 /// A random identity, version 4.

@@ -12,6 +12,7 @@ pub(crate) mod write;
 use std::fmt;
 
 pub(crate) use pool::Coding;
+pub use read::copy_stream;
 pub use summary::{Property, Summary};
 
 /// A database.

@@ -1,8 +1,11 @@
 //! Reads a database: string pool, `_Tables`, `_Columns`, then each table, column by column.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read, Seek};
+use std::io::{self, Read, Seek, Write};
 
+use cfb::CompoundFile;
+
+use super::name;
 use super::pool::Pool;
 use super::{Column, ColumnKind, Database, Summary, Table, Value};
 use crate::container::{self, SUMMARY, Streams};
@@ -38,6 +41,18 @@ impl Database {
         };
         Ok(Self { code_page: pool.code_page, summary, tables, others: streams.others() })
     }
+}
+
+/// Copies a stream of a database that is no table, such as a cabinet, a piece at a time.
+///
+/// # Errors
+/// Those of reading and writing; `NotFound` where there is no such stream.
+pub fn copy_stream(file: impl Read + Seek, name: &str, to: &mut impl Write) -> io::Result<u64> {
+    let raw = name::encode(name, false).filter(|_| !name.contains(['/', '\\', ':', '!']));
+    let raw = raw.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no stream can be called so"))?;
+    let mut container = CompoundFile::open(file)?;
+    let mut stream = container.open_stream(format!("/{raw}"))?;
+    io::copy(&mut stream, to)
 }
 
 /// Reads `_Tables` and `_Columns`.

@@ -1,0 +1,165 @@
+//! Files of a set of cabinets, written as they come out of their folders.
+
+use std::collections::{BTreeMap, BTreeSet, btree_map};
+use std::io::Write;
+
+use super::data::{Blocks, Decoder, Stored};
+use super::header::{File, Header};
+use crate::error::{MsiError, Result};
+use crate::image::Content;
+
+/// Cabinets that continue each other, at most.
+const LONGEST_SET: usize = 1024;
+
+/// Files of one folder that share some of their bytes, and not all, at a place. Sound cabinets have none.
+const MOST_OVERLAPS: usize = 64;
+
+/// A file as a cabinet lists it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry<'a> {
+    /// Its name, which is a key of `File`.
+    pub(crate) name: &'a str,
+    /// Its bytes.
+    pub(crate) len: u32,
+}
+
+struct Volume {
+    name: String,
+    header: Header,
+}
+
+/// Where cabinets come from and files go to.
+pub(crate) trait Exchange {
+    /// Opens a cabinet by name.
+    fn open(&mut self, name: &str) -> Result<Box<dyn Content>>;
+
+    /// The number of a file that is wanted.
+    fn wants(&mut self, entry: Entry<'_>) -> Option<usize>;
+
+    /// Makes the file of a number, just before its first byte comes.
+    fn create(&mut self, number: usize) -> Result<Box<dyn Write>>;
+
+    /// A file has the very bytes of another one: they come once.
+    fn same(&mut self, number: usize, other: usize);
+}
+
+/// Unpacks what is wanted of the set that a cabinet belongs to; returns the names of its cabinets.
+///
+/// Folders are decoded as far as they are needed, in memory for one block and the window of its compression.
+pub(crate) fn unpack(name: &str, exchange: &mut dyn Exchange) -> Result<Vec<String>> {
+    let set = set_of(name, exchange)?;
+    let mut parts = Vec::new();
+    for (at, volume) in set.iter().enumerate() {
+        for index in 0..volume.header.folders.len() {
+            parts.push((at, index));
+            let is_last = index + 1 == volume.header.folders.len();
+            let goes_on = is_last && volume.header.files.iter().any(|file| file.folder == index && file.to_next);
+            if !goes_on || at + 1 == set.len() {
+                unpack_folder(&set, &std::mem::take(&mut parts), exchange)?;
+            }
+        }
+    }
+    Ok(set.into_iter().map(|volume| volume.name).collect())
+}
+
+/// The cabinets that continue each other, from the first one on.
+fn set_of(name: &str, exchange: &mut dyn Exchange) -> Result<Vec<Volume>> {
+    let mut read = |name: &str| -> Result<Volume> {
+        let header = Header::read(&mut exchange.open(name)?, &structure(name))?;
+        Ok(Volume { name: name.to_owned(), header })
+    };
+    let mut seen = BTreeSet::new();
+    let mut once = |name: &str| match seen.insert(name.to_lowercase()) && seen.len() <= LONGEST_SET {
+        true => Ok(()),
+        false => Err(MsiError::malformed(structure(name), "the cabinets before and after it have no end")),
+    };
+    let mut first = read(name)?;
+    once(name)?;
+    while let Some(previous) = first.header.previous.clone() {
+        once(&previous)?;
+        first = read(&previous)?;
+    }
+    let mut set = vec![first];
+    let mut after = BTreeSet::new();
+    while let Some(next) = set.last().and_then(|volume| volume.header.next.clone()) {
+        if !after.insert(next.to_lowercase()) || after.len() > LONGEST_SET {
+            return Err(MsiError::malformed(structure(&next), "the cabinets before and after it have no end"));
+        }
+        set.push(read(&next)?);
+    }
+    Ok(set)
+}
+
+fn structure(name: &str) -> String {
+    format!("cabinet {name}")
+}
+
+/// A file on its way out.
+struct Output {
+    start: u64,
+    end: u64,
+    number: usize,
+}
+
+fn unpack_folder(set: &[Volume], parts: &[(usize, usize)], exchange: &mut dyn Exchange) -> Result<()> {
+    let Some(&(first, folder)) = parts.first() else { return Ok(()) };
+    let pending = outputs(set, parts, exchange);
+    let Some(end) = pending.iter().map(|output| output.end).max() else { return Ok(()) };
+    let names = structure(&set[first].name);
+    let mut blocks = Blocks::new(Decoder::of(set[first].header.folders[folder].compression, &names)?);
+    let mut parts = parts.iter();
+    let mut pending = pending.into_iter().peekable();
+    let mut active: Vec<(Output, Box<dyn Write>)> = Vec::new();
+    let mut at = 0;
+    loop {
+        let block = match at < end {
+            true => blocks.next(&mut || {
+                let Some(&(at, folder)) = parts.next() else { return Ok(None) };
+                let Volume { name, header } = &set[at];
+                let content = exchange.open(name)?;
+                Stored::of(content, header.folders[folder], header.block_reserve, &structure(name)).map(Some)
+            })?,
+            false => Some(&[][..]),
+        };
+        let Some(block) = block else {
+            return Err(MsiError::malformed(names, format!("folder {folder} ends before its files do")));
+        };
+        let next = at + block.len() as u64;
+        while let Some(output) = pending.next_if(|output| output.start < next || output.start == output.end) {
+            let to = exchange.create(output.number)?;
+            active.push((output, to));
+            if active.len() > MOST_OVERLAPS {
+                return Err(MsiError::malformed(names, format!("folder {folder} has too many files that overlap")));
+            }
+        }
+        for (output, to) in &mut active {
+            let within = |place: u64| usize::try_from(place.clamp(at, next) - at).unwrap_or(block.len());
+            let piece = &block[within(output.start)..within(output.end)];
+            let written = to.write_all(piece).and_then(|()| if output.end <= next { to.flush() } else { Ok(()) });
+            written.map_err(|error| MsiError::io("scratch file", error))?;
+        }
+        active.retain(|(output, _)| output.end > next);
+        at = next;
+        if at >= end && pending.peek().is_none() {
+            return Ok(());
+        }
+    }
+}
+
+/// The files of a folder that are wanted, by their places; those with the same bytes once.
+fn outputs(set: &[Volume], parts: &[(usize, usize)], exchange: &mut dyn Exchange) -> Vec<Output> {
+    let mut outputs: BTreeMap<(u64, u64), usize> = BTreeMap::new();
+    for (part, &(at, folder)) in parts.iter().enumerate() {
+        // A file that begins in an earlier cabinet is listed there too.
+        let is_new = |file: &&File| file.folder == folder && (!file.from_previous || part == 0);
+        for file in set[at].header.files.iter().filter(is_new) {
+            let Some(number) = exchange.wants(Entry { name: &file.name, len: file.len }) else { continue };
+            let start = u64::from(file.offset);
+            match outputs.entry((start, start + u64::from(file.len))) {
+                btree_map::Entry::Vacant(place) => drop(place.insert(number)),
+                btree_map::Entry::Occupied(place) => exchange.same(number, *place.get()),
+            }
+        }
+    }
+    outputs.into_iter().map(|((start, end), number)| Output { start, end, number }).collect()
+}
