@@ -47,6 +47,9 @@ pub fn refresh(database: &mut Database, files: &BTreeMap<String, FileFacts>) -> 
     if let Some(table) = database.tables.iter_mut().find(|table| table.name == "File") {
         for (ftk, facts) in files {
             let mut row = Row { table, name: "File", ftk, changes: &mut changes };
+            if row.find().is_none() {
+                continue;
+            }
             row.set("FileSize", i32::try_from(facts.size).map_or(Value::Null, Value::Int));
             let stated = row.get("Version");
             match &facts.version {
