@@ -7,6 +7,7 @@
 
 pub mod cabinet;
 pub mod delta;
+pub mod pair;
 pub mod plan;
 pub mod ranges;
 pub mod refresh;
