@@ -6,6 +6,8 @@
 //! | [`idt`] | text archive files: a table as a text file, as `msidb` writes it |
 //! | [`pcp`] | the tables of a `.pcp`, typed; a starting one from two installers |
 //! | [`check`] | everything that is wrong with a `.pcp`, each finding with its PATCHWIZ code |
+//! | [`msp`] | patches: written part by part, read part by part |
+//! | [`patch_tables`] | the tables that keep book of a patch in the database that it leads to |
 //! | [`transform`] | what makes one database of another: found, written, read, followed |
 //!
 //! The crate opens no file and knows no clock: callers pass `Read + Seek`, or bytes.
@@ -17,7 +19,9 @@ pub mod database;
 mod error;
 mod guid;
 pub mod idt;
+pub mod msp;
 mod objection;
+pub mod patch_tables;
 pub mod pcp;
 pub mod transform;
 

@@ -5,6 +5,7 @@
 mod archive;
 mod check;
 mod database;
+mod transform;
 
 use std::io::Cursor;
 
