@@ -7,6 +7,8 @@
 //! | [`pcp`] | the tables of a `.pcp`, typed; a starting one from two installers |
 //! | [`build`] | what goes into a patch, and each of its parts |
 //! | [`check`] | everything that is wrong with a `.pcp`, each finding with its PATCHWIZ code |
+//! | [`msp`] | patches: written part by part, read part by part |
+//! | [`patch_tables`] | the tables that keep book of a patch in the database that it leads to |
 //! | [`transform`] | what makes one database of another: found, written, read, followed |
 //!
 //! The crate opens no file and knows no clock: callers pass `Read + Seek`, or bytes.
@@ -21,7 +23,9 @@ mod error;
 mod guid;
 pub mod idt;
 pub mod image;
+pub mod msp;
 mod objection;
+pub mod patch_tables;
 pub mod pcp;
 pub mod transform;
 

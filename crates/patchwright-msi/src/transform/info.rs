@@ -45,7 +45,7 @@ impl Validation {
     pub const MINOR_VERSION: u16 = 0x0010;
     /// Versions are compared by their first three fields.
     pub const UPDATE_VERSION: u16 = 0x0020;
-    /// The version of the base must be less than that of the product.
+    /// The version of the product must be less than that of the base.
     pub const LESS: u16 = 0x0040;
     /// It must be less or equal.
     pub const LESS_OR_EQUAL: u16 = 0x0080;
@@ -339,10 +339,10 @@ impl TransformInfo {
         if let Some((count, order)) = flags.version_test() {
             let (stored, installed) = (leading(&base.version, count), leading(&product.version, count));
             let (holds, sign) = match order {
-                Validation::LESS => (stored < installed, "more than"),
-                Validation::LESS_OR_EQUAL => (stored <= installed, "at least"),
-                Validation::GREATER => (stored > installed, "less than"),
-                Validation::GREATER_OR_EQUAL => (stored >= installed, "at most"),
+                Validation::LESS => (installed < stored, "less than"),
+                Validation::LESS_OR_EQUAL => (installed <= stored, "at most"),
+                Validation::GREATER => (installed > stored, "more than"),
+                Validation::GREATER_OR_EQUAL => (installed >= stored, "at least"),
                 _ => (stored == installed, "exactly"),
             };
             if !holds {

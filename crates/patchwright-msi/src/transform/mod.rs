@@ -13,9 +13,11 @@
 
 mod apply;
 mod diff;
+#[cfg(test)]
+mod golden;
 pub mod info;
 mod read;
-mod standard;
+pub(crate) mod standard;
 mod write;
 
 use std::ops::Range;
@@ -25,6 +27,7 @@ use crate::database::{Column, Summary, Value};
 pub use apply::{ErrorConditions, apply};
 pub use diff::{Definitions, Diff, Keep, KeptColumns, KeptRows, RemovedTables, Rules, Suppressed, diff};
 pub use read::{Known, Undecoded};
+pub(crate) use write::put;
 
 /// Indices of the columns that a change can name: the word at the start of a row has sixteen bits, and the first says
 /// something else. Where others change, the whole row is given.

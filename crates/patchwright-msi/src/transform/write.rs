@@ -36,6 +36,8 @@ impl Transform {
         for table in &self.tables {
             if table.definition != Definition::Kept {
                 texts.insert(&table.name);
+            }
+            if table.definition != Definition::Dropped {
                 texts.extend(described(table).map(|(_, column)| column.name.as_str()));
             }
         }

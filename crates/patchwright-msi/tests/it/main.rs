@@ -6,6 +6,7 @@ mod archive;
 mod check;
 mod database;
 mod plan;
+mod transform;
 
 use std::io::Cursor;
 
