@@ -1,0 +1,167 @@
+//! Everything that is wrong with a `.pcp`, as far as it can be seen without the images.
+//!
+//! Nothing stops at the first fault. Findings come table by table in the order of the documentation, rows by key. Each has
+//! the code of PATCHWIZ that fits; where PATCHWIZ does not say which code a fault gets, it is that of the table or column.
+
+mod families;
+mod files;
+mod images;
+mod properties;
+mod sequencing;
+
+use std::collections::BTreeMap;
+
+use crate::code::Code;
+use crate::pcp::Pcp;
+
+/// Whether a patch can be made in spite of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// It cannot.
+    Error,
+    /// It can, but is hardly what was meant.
+    Warning,
+}
+
+/// Something that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The code of PATCHWIZ.
+    pub code: Code,
+    /// The table.
+    pub table: &'static str,
+    /// The key of the row, if it is about one.
+    pub row: Option<String>,
+    /// The column, if it is about one.
+    pub column: Option<&'static str>,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub hint: &'static str,
+}
+
+const PROPERTIES: &str = "Properties";
+const FAMILIES: &str = "ImageFamilies";
+const UPGRADED: &str = "UpgradedImages";
+const TARGETS: &str = "TargetImages";
+const IGNORED_FILES: &str = "UpgradedFilesToIgnore";
+const UPGRADED_FILES: &str = "UpgradedFiles_OptionalData";
+const TARGET_FILES: &str = "TargetFiles_OptionalData";
+const FAMILY_RANGES: &str = "FamilyFileRanges";
+const EXTERNAL_FILES: &str = "ExternalFiles";
+const METADATA: &str = "PatchMetadata";
+const SEQUENCE: &str = "PatchSequence";
+
+/// Characters of a path or file key.
+const LONGEST_PATH: usize = 255;
+const LONGEST_FAMILY_NAME: usize = 8;
+
+/// Checks a `.pcp`: all findings, in an order that depends on nothing but its content.
+pub fn check(pcp: &Pcp) -> Vec<Finding> {
+    let mut findings = Findings(Vec::new());
+    for fault in &pcp.faults {
+        let at = At { table: fault.table, row: None, column: fault.column };
+        findings.error(fault.code, at, &fault.what, "compare the table with one that `patchwright pcp new` writes");
+    }
+    properties::properties(pcp, &mut findings);
+    families::families(pcp, &mut findings);
+    images::upgraded_images(pcp, &mut findings);
+    images::target_images(pcp, &mut findings);
+    files::ignored_files(pcp, &mut findings);
+    files::upgraded_files(pcp, &mut findings);
+    files::target_files(pcp, &mut findings);
+    files::family_ranges(pcp, &mut findings);
+    files::external_files(pcp, &mut findings);
+    sequencing::metadata(pcp, &mut findings);
+    sequencing::sequence(pcp, &mut findings);
+    findings.0
+}
+
+/// Where a fault is.
+#[derive(Clone, Copy)]
+struct At<'a> {
+    table: &'static str,
+    row: Option<&'a str>,
+    column: Option<&'static str>,
+}
+
+impl At<'_> {
+    fn table(table: &'static str) -> Self {
+        Self { table, row: None, column: None }
+    }
+
+    fn column(self, column: &'static str) -> Self {
+        Self { column: Some(column), ..self }
+    }
+}
+
+fn at<'a>(table: &'static str, row: &'a str) -> At<'a> {
+    At { table, row: Some(row), column: None }
+}
+
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn error(&mut self, code: Code, at: At<'_>, message: impl Into<String>, hint: &'static str) {
+        self.add(Severity::Error, code, at, message.into(), hint);
+    }
+
+    fn warning(&mut self, code: Code, at: At<'_>, message: impl Into<String>, hint: &'static str) {
+        self.add(Severity::Warning, code, at, message.into(), hint);
+    }
+
+    fn add(&mut self, severity: Severity, code: Code, at: At<'_>, message: String, hint: &'static str) {
+        let At { table, row, column } = at;
+        self.0.push(Finding { severity, code, table, row: row.map(str::to_owned), column, message, hint });
+    }
+
+    /// Checks the length of a text and that it is there.
+    fn text(&mut self, at: At<'_>, text: &str, longest: usize, blank: Code, long: Code) {
+        if text.trim().is_empty() {
+            self.error(blank, at, "it is empty", "fill it in, or remove the row");
+        }
+        if text.chars().count() > longest {
+            let what = format!("{} characters; {longest} is the most", text.chars().count());
+            self.error(long, at, what, "make it shorter");
+        }
+    }
+}
+
+/// Reads `0x` and exactly eight hexadecimal digits.
+fn flags(text: &str) -> Option<u32> {
+    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"))?;
+    let sound = digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    u32::from_str_radix(digits, 16).ok().filter(|_| sound)
+}
+
+fn is_identifier(text: &str) -> bool {
+    text.starts_with(|char: char| char.is_ascii_alphabetic() || char == '_')
+        && text.chars().all(|char| char.is_ascii_alphanumeric() || matches!(char, '_' | '.'))
+}
+
+/// Reports each name that an earlier row has in another case, or each value that an earlier row has.
+fn duplicates<'a>(rows: impl Iterator<Item = (&'a str, String)>, mut report: impl FnMut(&'a str, &'a str)) {
+    let mut seen: BTreeMap<String, &str> = BTreeMap::new();
+    for (row, value) in rows {
+        match seen.get(&value) {
+            Some(first) => report(row, first),
+            None => {
+                seen.insert(value, row);
+            }
+        }
+    }
+}
+
+fn is_missing(pcp: &Pcp, table: &str) -> bool {
+    pcp.faults.iter().any(|fault| fault.table == table && fault.column.is_none())
+}
+
+fn is_family(pcp: &Pcp, name: &str) -> bool {
+    pcp.families.iter().any(|row| row.family == name)
+}
+
+fn is_upgraded(pcp: &Pcp, name: &str) -> bool {
+    pcp.upgraded.iter().any(|row| row.upgraded == name)
+}
