@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::settings::Settings;
 use crate::check::{Finding, Severity};
 use crate::code::Code;
-use crate::database::{Column, ColumnKind, Table, Value};
 use crate::guid::is_guid;
+use crate::msp::{Metadata, Sequence};
 use crate::pcp::{Pcp, SequenceRow};
 
 /// `ERROR_PCW_CANT_GENERATE_SEQUENCEINFO_MAJORUPGD`
@@ -58,7 +58,7 @@ fn made_sequence<'a>(versions: impl Iterator<Item = &'a str>, time: u64) -> Stri
     format!("{minor}.{build}.{}.{}", seconds >> 16, seconds & 0xFFFF)
 }
 
-/// The table `MsiPatchSequence`, unless there is to be none.
+/// The rows of `MsiPatchSequence`; none: there is to be no such table.
 ///
 /// `time` is that of the patch: seconds since 1970.
 pub fn sequence(
@@ -67,27 +67,16 @@ pub fn sequence(
     products: &[PatchedProduct],
     time: u64,
     findings: &mut Vec<Finding>,
-) -> Option<Table> {
+) -> Vec<Sequence> {
     // A table without rows has no stream, and Windows Installer refuses a patch whose table has none.
     let given = pcp.sequence.as_deref().filter(|rows| !rows.is_empty());
-    let rows = match given {
+    let mut rows = match given {
         Some(rows) => given_rows(rows, products, time, findings),
         None if settings.no_generated_sequence => Vec::new(),
         None => made_rows(settings, products, time, findings),
     };
-    let text = |name: &str, width, nullable, key| column(name, ColumnKind::Text(width), nullable, key);
-    let mut table = Table {
-        name: "MsiPatchSequence".to_owned(),
-        columns: vec![
-            text("PatchFamily", 72, false, true),
-            text("ProductCode", 38, true, true),
-            text("Sequence", 72, false, false),
-            column("Attributes", ColumnKind::Int32, true, false),
-        ],
-        rows,
-    };
-    table.sort();
-    (!table.rows.is_empty()).then_some(table)
+    rows.sort_by(|one, other| (&one.family, &one.product_code).cmp(&(&other.family, &other.product_code)));
+    rows
 }
 
 fn given_rows(
@@ -95,7 +84,7 @@ fn given_rows(
     products: &[PatchedProduct],
     time: u64,
     findings: &mut Vec<Finding>,
-) -> Vec<Vec<Value>> {
+) -> Vec<Sequence> {
     let mut seen: BTreeSet<(String, Option<String>)> = BTreeSet::new();
     let mut made = Vec::new();
     for row in rows {
@@ -120,12 +109,12 @@ fn given_rows(
             });
             continue;
         }
-        made.push(vec![
-            Value::Str(row.patch_family.clone()),
-            product.map_or(Value::Null, Value::Str),
-            Value::Str(sequence),
-            row.supersede.map_or(Value::Null, Value::Int),
-        ]);
+        made.push(Sequence {
+            family: row.patch_family.clone(),
+            product_code: product,
+            sequence: Some(sequence),
+            attributes: row.supersede,
+        });
     }
     made
 }
@@ -135,7 +124,7 @@ fn made_rows(
     products: &[PatchedProduct],
     time: u64,
     findings: &mut Vec<Finding>,
-) -> Vec<Vec<Value>> {
+) -> Vec<Sequence> {
     if let Some(product) = products.iter().find(|product| product.is_major_upgrade()) {
         findings.push(Finding {
             severity: Severity::Warning,
@@ -158,42 +147,29 @@ fn made_rows(
             let family: String = code.chars().filter(char::is_ascii_alphanumeric).collect();
             // A small update leaves earlier ones in place; what raises the version replaces them.
             let supersedes = !products.iter().all(|product| product.is_small_update());
-            vec![
-                Value::Str(family),
-                Value::Null,
-                Value::Str(made_sequence(products.iter().map(|product| product.version.as_str()), time)),
-                Value::Int(i32::from(settings.supersedence.unwrap_or(supersedes))),
-            ]
+            Sequence {
+                family,
+                product_code: None,
+                sequence: Some(made_sequence(products.iter().map(|product| product.version.as_str()), time)),
+                attributes: Some(i32::from(settings.supersedence.unwrap_or(supersedes))),
+            }
         })
         .collect()
 }
 
-/// The table `MsiPatchMetadata`: what the author wrote, row by row.
-pub fn metadata(pcp: &Pcp) -> Option<Table> {
-    let rows = pcp.metadata.as_deref().unwrap_or_default();
-    let value = |text: &Option<String>| text.clone().map_or(Value::Null, Value::Str);
-    let mut table = Table {
-        name: "MsiPatchMetadata".to_owned(),
-        columns: vec![
-            column("Company", ColumnKind::Text(72), true, true),
-            column("Property", ColumnKind::Text(72), false, true),
-            Column { localizable: true, ..column("Value", ColumnKind::Text(0), false, false) },
-        ],
-        rows: rows
-            .iter()
-            .map(|row| vec![value(&row.company), Value::Str(row.property.clone()), value(&row.value)])
-            .collect(),
-    };
-    table.sort();
-    (!table.rows.is_empty()).then_some(table)
+/// The rows of `MsiPatchMetadata`: what the author wrote.
+pub fn metadata(pcp: &Pcp) -> Vec<Metadata> {
+    let rows = pcp.metadata.iter().flatten();
+    rows.map(|row| Metadata {
+        company: row.company.clone(),
+        property: row.property.clone(),
+        value: row.value.clone(),
+    })
+    .collect()
 }
 
-fn column(name: &str, kind: ColumnKind, nullable: bool, key: bool) -> Column {
-    Column { name: name.to_owned(), kind, nullable, key, localizable: false }
-}
-
-/// Codes of the products that the patch is for, separated by semicolons. A leading `*` is those of the targets.
-pub fn product_codes(settings: &Settings, products: &[PatchedProduct]) -> String {
+/// Codes of the products that the patch is for. A leading `*` is those of the targets.
+pub fn product_codes(settings: &Settings, products: &[PatchedProduct]) -> Vec<String> {
     let list = settings.target_product_codes.as_deref().unwrap_or("*");
     let mut codes: Vec<String> = Vec::new();
     for item in list.split(';').map(str::trim).filter(|item| !item.is_empty()) {
@@ -207,13 +183,12 @@ pub fn product_codes(settings: &Settings, products: &[PatchedProduct]) -> String
             }
         }
     }
-    codes.join(";")
+    codes
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pcp::MetadataRow;
 
     const CODE: &str = "{913B8D18-FBB6-4CAC-A239-C74C11E3FA74}";
     const OTHER: &str = "{11111111-2222-3333-4444-555555555555}";
@@ -229,9 +204,13 @@ mod tests {
     }
 
     fn rows(pcp: &Pcp, settings: &Settings, products: &[PatchedProduct]) -> Vec<String> {
-        let table = sequence(pcp, settings, products, 1_270_649_198, &mut Vec::new());
-        let line = |row: &Vec<Value>| row.iter().map(ToString::to_string).collect::<Vec<_>>().join("|");
-        table.map(|table| table.rows.iter().map(line).collect()).unwrap_or_default()
+        let rows = sequence(pcp, settings, products, 1_270_649_198, &mut Vec::new());
+        let text = |text: Option<String>| text.unwrap_or_default();
+        let line = |row: Sequence| {
+            let attributes = text(row.attributes.map(|number| number.to_string()));
+            format!("{}|{}|{}|{attributes}", row.family, text(row.product_code), text(row.sequence))
+        };
+        rows.into_iter().map(line).collect()
     }
 
     /// The row of a patch that PATCHWIZ made on 2010-04-07.
@@ -272,7 +251,7 @@ mod tests {
         }
         let major = PatchedProduct { upgraded_code: OTHER.to_owned(), ..products[0].clone() };
         let mut findings = Vec::new();
-        assert!(sequence(&Pcp::default(), &settings(false, None), &[major], 0, &mut findings).is_none());
+        assert!(sequence(&Pcp::default(), &settings(false, None), &[major], 0, &mut findings).is_empty());
         assert_eq!(findings[0].severity, Severity::Warning);
     }
 
@@ -304,21 +283,6 @@ mod tests {
     }
 
     #[test]
-    fn metadata_is_copied() {
-        let row = |company: Option<&str>, property: &str, value: &str| MetadataRow {
-            company: company.map(str::to_owned),
-            property: property.to_owned(),
-            value: Some(value.to_owned()),
-        };
-        let pcp = Pcp { metadata: Some(vec![row(Some("Us"), "X", "1"), row(None, "AllowRemoval", "1")]), ..Pcp::default() };
-        let table = metadata(&pcp).unwrap();
-        assert_eq!(table.rows.len(), 2);
-        assert_eq!(table.rows[0][0], Value::Null);
-        assert_eq!(metadata(&Pcp::default()), None);
-        assert_eq!(metadata(&Pcp { metadata: Some(Vec::new()), ..Pcp::default() }), None);
-    }
-
-    #[test]
     fn a_star_stands_for_the_targets() {
         let products = [product("A", CODE, "1", "1"), product("B", OTHER, "1", "1"), product("C", CODE, "1", "1")];
         let third = "{aaaaaaaa-2222-3333-4444-555555555555}";
@@ -329,7 +293,7 @@ mod tests {
             (Some(OTHER.to_owned()), OTHER.to_owned()),
         ] {
             let settings = Settings { target_product_codes: list.clone(), ..Settings::default() };
-            assert_eq!(product_codes(&settings, &products), expect, "{list:?}");
+            assert_eq!(product_codes(&settings, &products).join(";"), expect, "{list:?}");
         }
     }
 }

@@ -82,18 +82,6 @@ impl Settings {
     pub fn bare_patch_guid(&self) -> String {
         self.patch_guid.chars().filter(char::is_ascii_alphanumeric).collect()
     }
-
-    /// The word count of the patch's summary information: which Windows Installer it needs at least.
-    pub fn installer_generation(&self) -> i32 {
-        match self.minimum_msi_version {
-            ..120 => 1,
-            120..200 => 2,
-            200..300 => 3,
-            300..310 => 4,
-            310..400 => 5,
-            400.. => 6,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -120,22 +108,6 @@ mod tests {
             (&[(name, Some("0"))], LargeWindow::Never),
         ] {
             assert_eq!(read(rows).large_window, expect, "{rows:?}");
-        }
-    }
-
-    #[test]
-    fn the_installer_needed_becomes_a_generation() {
-        for (value, expect) in [
-            (None, 1),
-            (Some("100"), 1),
-            (Some("120"), 2),
-            (Some("200"), 3),
-            (Some("300"), 4),
-            (Some("310"), 5),
-            (Some("400"), 6),
-            (Some("500"), 6),
-        ] {
-            assert_eq!(read(&[("MinimumRequiredMsiVersion", value)]).installer_generation(), expect, "{value:?}");
         }
     }
 
