@@ -28,6 +28,7 @@ mod inspect;
 mod installer;
 mod make;
 mod options;
+pub mod msp;
 mod pa19;
 mod patch_file;
 pub mod pcp;

@@ -122,7 +122,7 @@ pub fn check(pcp: &Path) -> Result<PcpCheckReport> {
     })
 }
 
-fn finding(found: Finding) -> PcpFinding {
+pub(crate) fn finding(found: Finding) -> PcpFinding {
     PcpFinding {
         severity: match found.severity {
             Severity::Error => "error",

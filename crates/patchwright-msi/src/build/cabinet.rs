@@ -4,9 +4,14 @@
 //! caller gives is in the bytes. Contents are read as they are written, so memory does not grow with them.
 
 use std::io::{self, Read, Seek, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cab::{CabinetBuilder, CompressionType};
 use time::{Date, Month, PrimitiveDateTime, Time, UtcDateTime};
+
+use crate::cabinet::{Entry, Exchange, unpack};
+use crate::error::{MsiError, MsiErrorKind, Result};
+use crate::image::Content;
 
 /// A folder of a cabinet holds 65,535 blocks of 32 KiB at most; so does a file.
 const MOST_BYTES: u64 = 0x7FFF_8000;
@@ -83,6 +88,98 @@ pub fn write<W: Write + Seek, R: Read>(
     cabinet.finish()
 }
 
+/// A file that a cabinet should hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expected<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its length.
+    pub len: u64,
+    /// BLAKE3 of its content.
+    pub hash: [u8; 32],
+}
+
+/// Unpacks a cabinet with the reader that installers are unpacked with, which shares nothing with what wrote it: every file
+/// must be there, and be what it should.
+///
+/// # Errors
+/// A cabinet that cannot be read; files that are missing, more than expected, or different.
+pub fn prove(open: impl FnMut() -> io::Result<Box<dyn Content>>, expected: &[Expected<'_>]) -> Result<()> {
+    let mut proof = Proof { open, expected, listed: 0, found: Vec::new() };
+    proof.found.resize_with(expected.len(), || None);
+    unpack(STRUCTURE, &mut proof)?;
+    let mut wrong = Vec::new();
+    for (item, found) in expected.iter().zip(&proof.found) {
+        let same = found.as_ref().is_some_and(|hasher| {
+            let hasher = hasher.lock().unwrap_or_else(PoisonError::into_inner);
+            hasher.count() == item.len && *hasher.finalize().as_bytes() == item.hash
+        });
+        // A file without a byte is never begun.
+        let is_empty = found.is_none() && item.len == 0 && proof.listed > 0;
+        if !same && !is_empty {
+            wrong.push(item.name);
+        }
+    }
+    if proof.listed != expected.len() || !wrong.is_empty() {
+        let what = format!("{} files of {} came out; not as they should: {}", proof.listed, expected.len(), wrong.join(", "));
+        return Err(MsiError::malformed(STRUCTURE, what));
+    }
+    Ok(())
+}
+
+const STRUCTURE: &str = "cabinet";
+
+struct Proof<'a, O> {
+    open: O,
+    expected: &'a [Expected<'a>],
+    /// Files that the cabinet lists.
+    listed: usize,
+    found: Vec<Option<Arc<Mutex<blake3::Hasher>>>>,
+}
+
+impl<O: FnMut() -> io::Result<Box<dyn Content>>> Exchange for Proof<'_, O> {
+    fn open(&mut self, _name: &str) -> Result<Box<dyn Content>> {
+        (self.open)().map_err(|error| MsiError::new(STRUCTURE, MsiErrorKind::Io(error)))
+    }
+
+    fn wants(&mut self, entry: Entry<'_>) -> Option<usize> {
+        // In the order in which they should be.
+        let number = self.listed;
+        self.listed += 1;
+        let item = self.expected.get(number)?;
+        (item.name == entry.name && item.len == u64::from(entry.len)).then_some(number)
+    }
+
+    fn create(&mut self, number: usize) -> Result<Box<dyn Write>> {
+        let hasher = Arc::new(Mutex::new(blake3::Hasher::new()));
+        if let Some(found) = self.found.get_mut(number) {
+            *found = Some(Arc::clone(&hasher));
+        }
+        Ok(Box::new(Shared(hasher)))
+    }
+
+    fn same(&mut self, number: usize, other: usize) {
+        let shared = self.found.get(other).cloned().flatten();
+        if let Some(found) = self.found.get_mut(number) {
+            *found = shared;
+        }
+    }
+}
+
+/// A hash that is asked for when the last byte is written.
+struct Shared(Arc<Mutex<blake3::Hasher>>);
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Cuts the items into runs that a folder holds.
 fn folders(items: &[Item<'_>]) -> Vec<std::ops::Range<usize>> {
     let mut runs: Vec<std::ops::Range<usize>> = Vec::new();
@@ -141,6 +238,18 @@ mod tests {
             cabinet.read_file(name).unwrap().read_to_end(&mut found).unwrap();
             assert!(found == *expect, "{name}");
         }
+        let mut expected: Vec<Expected<'_>> = contents
+            .iter()
+            .map(|(name, bytes)| Expected { name, len: bytes.len() as u64, hash: *blake3::hash(bytes).as_bytes() })
+            .collect();
+        let proven = |expected: &[Expected<'_>]| prove(|| Ok(Box::new(Cursor::new(bytes.clone()))), expected).is_ok();
+        assert!(proven(&expected));
+        assert!(!proven(&expected[1..]) && !proven(&expected[..3]), "one is missing");
+        expected.swap(0, 1);
+        assert!(!proven(&expected), "another order");
+        expected.swap(0, 1);
+        expected[3].hash[0] ^= 1;
+        assert!(!proven(&expected), "another content");
         assert!(bytes == made(&contents, 1_700_000_000), "the same bytes each time");
         assert_ne!(bytes, made(&contents, 1_700_000_100));
         assert!(made(&[], 0).starts_with(b"MSCF"));
