@@ -188,7 +188,7 @@ impl Product {
     }
 }
 
-const ACTIONS: [(&str, i32); 14] = [
+const ACTIONS: [(&str, i32); 15] = [
     ("LaunchConditions", 100),
     ("ValidateProductID", 700),
     ("CostInitialize", 800),
@@ -201,6 +201,7 @@ const ACTIONS: [(&str, i32); 14] = [
     ("RemoveFiles", 3500),
     ("InstallFiles", 4000),
     ("RegisterProduct", 6100),
+    ("PublishFeatures", 6300),
     ("PublishProduct", 6400),
     ("InstallFinalize", 6600),
 ];
