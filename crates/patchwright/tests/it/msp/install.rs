@@ -16,8 +16,8 @@ use patchwright::Quiet;
 use patchwright::msp::{BuildOptions, MspBuildReport, build};
 use tempfile::TempDir;
 
-use super::pcp::Pcp;
-use super::product::{Product, file};
+use super::pcp::{Cell, Pcp};
+use super::product::{File, Product, file};
 use super::wine::Wine;
 use super::{fixed, noise};
 use crate::skips::skip;
@@ -31,26 +31,182 @@ struct Case {
     /// What the author writes beside what `pcp new` makes.
     edit: fn(&mut Pcp),
     /// What happens to an installed file before the patch comes.
-    user: fn(&mut [u8], &str),
+    user: fn(&mut Vec<u8>, &str),
     /// What a file of the new version must be, given the user's old one; the new file itself as a rule.
     expect: fn(&str, &[u8], &[u8]) -> Vec<u8>,
     /// How files go: `key=delta` or `key=whole`.
     kinds: &'static str,
+    /// More files, beside the `.pcp`.
+    beside: Vec<(&'static str, Vec<u8>)>,
 }
 
-fn case(id: u8, name: &'static str, olds: Vec<Product>, new: Product) -> Case {
-    assert_eq!(new.id, id);
-    Case { name, olds, new, edit: |_| {}, user: |_, _| {}, expect: |_, _, new| new.to_vec(), kinds: "" }
+fn case(name: &'static str, olds: Vec<Product>, new: Product) -> Case {
+    let (edit, user): (fn(&mut Pcp), fn(&mut Vec<u8>, &str)) = (|_| {}, |_, _| {});
+    Case { name, olds, new, edit, user, expect: |_, _, new| new.to_vec(), kinds: "", beside: Vec::new() }
 }
 
 fn cases() -> Vec<Case> {
     let (one, two, three) = (noise(1, 20_000), noise(2, 9_000), noise(3, 5_000));
-    let product = |id, version, files| Product::new(id, version, files);
+    let same = || file("read.me", "the same");
+    let mut next = 0;
+    let mut products = |olds: &[(&'static str, Vec<File>)], new: (&'static str, Vec<File>)| {
+        next += 1;
+        let product = |(version, files): &(&'static str, Vec<File>)| Product::new(next, version, files.clone());
+        (olds.iter().map(product).collect::<Vec<_>>(), product(&new))
+    };
     let mut cases = Vec::new();
 
-    let old = product(1, "1.0.0", vec![file("app.bin", one.clone()), file("read.me", "the same")]);
-    let new = product(1, "1.0.1", vec![file("app.bin", fixed(&one)), file("read.me", "the same")]);
-    cases.push(Case { kinds: "app.bin=delta", ..case(1, "a delta", vec![old], new) });
+    let (olds, new) = products(
+        &[("1.0.0", vec![file("app.bin", one.clone()), same()])],
+        ("1.0.1", vec![file("app.bin", fixed(&one)), same()]),
+    );
+    cases.push(Case { kinds: "app.bin=delta", ..case("a delta", olds, new) });
+
+    let (olds, new) = products(
+        &[("1.0.0", vec![file("app.bin", one.clone()), file("b.txt", "old text"), same()])],
+        ("1.1.0", vec![file("app.bin", fixed(&one)), file("b.txt", "new text"), same()]),
+    );
+    cases.push(Case {
+        edit: |pcp| {
+            pcp.set("IncludeWholeFilesOnly", "1");
+        },
+        kinds: "app.bin=whole b.txt=whole",
+        ..case("whole files, one of the same length; the minor version rises", olds, new)
+    });
+
+    let (olds, new) = products(
+        &[("1.0.0", vec![file("app.bin", one.clone()), file("gone.txt", "gone"), same()])],
+        ("1.0.1", vec![file("app.bin", fixed(&one)), same(), file("new.bin", three.clone()), file("nothing", "")]),
+    );
+    let new = Product { removes: vec!["gone.txt"], ..new };
+    let kinds = "app.bin=delta new.bin=whole nothing=whole";
+    cases.push(Case { kinds, ..case("files that are new, files that go", olds, new) });
+
+    // Wine takes both pairs, since product and minor version fit: what is old for one may be new for the other.
+    let newer = fixed(&one);
+    let (olds, new) = products(
+        &[
+            ("1.0.0", vec![file("app.bin", one.clone()), file("b.bin", two.clone()), same()]),
+            ("1.0.1", vec![file("app.bin", newer.clone()), file("b.bin", fixed(&two)), same()]),
+        ],
+        ("1.0.2", vec![file("app.bin", fixed(&newer)), file("b.bin", fixed(&two)), same()]),
+    );
+    cases.push(Case { kinds: "app.bin=delta b.bin=delta", ..case("two targets", olds, new) });
+
+    let (olds, new) = products(
+        &[("1.0.0", vec![file("app.bin", one.clone()), same()])],
+        ("1.0.1", vec![file("app.bin", fixed(&one)), same()]),
+    );
+    cases.push(Case {
+        edit: |pcp| {
+            let family: &str = "Product1";
+            pcp.all("ImageFamilies", &[("Family", &family)]).all("UpgradedImages", &[("Family", &family)]);
+            let ranges: &[(&str, &dyn Cell)] =
+                &[("Family", &family), ("FTK", &"app.bin"), ("RetainOffsets", &"0x200,4000"), ("RetainLengths", &"32,0x10")];
+            pcp.row("FamilyFileRanges", ranges);
+            pcp.row(
+                "TargetFiles_OptionalData",
+                &[
+                    ("Target", &"Old"),
+                    ("FTK", &"app.bin"),
+                    ("IgnoreOffsets", &"0x40,9000"),
+                    ("IgnoreLengths", &"8,100"),
+                    ("RetainOffsets", &"0x100,3994"),
+                ],
+            );
+        },
+        user: |bytes, name| {
+            if name == "app.bin" {
+                for (from, len) in [(0x40, 8), (9000, 100), (0x100, 32), (3994, 16)] {
+                    bytes[from..from + len].iter_mut().zip(7..).for_each(|(byte, mark)| *byte = mark);
+                }
+            }
+        },
+        expect: |name, user, new| {
+            let mut expected = new.to_vec();
+            if name == "app.bin" {
+                expected[0x200..0x220].copy_from_slice(&user[0x100..0x120]);
+                expected[4000..4016].copy_from_slice(&user[3994..4010]);
+            }
+            expected
+        },
+        kinds: "app.bin=delta",
+        ..case("a stamp that stays and moves, bytes that may be anything", olds, new)
+    });
+
+    // The second old version is on no target image; the user has it all the same.
+    let (olds, new) = products(
+        &[("1.0.0", vec![file("app.bin", one.clone()), same()])],
+        ("1.0.1", vec![file("app.bin", fixed(&one)), same()]),
+    );
+    cases.push(Case {
+        edit: |pcp| {
+            let family: &str = "Product1";
+            pcp.all("ImageFamilies", &[("Family", &family)]).all("UpgradedImages", &[("Family", &family)]);
+            pcp.row("ExternalFiles", &[("Family", &family), ("FTK", &"app.bin"), ("FilePath", &"other.bin"), ("Order", &1)]);
+        },
+        beside: vec![("other.bin", fixed(&fixed(&one)))],
+        user: |bytes, name| {
+            if name == "app.bin" {
+                *bytes = fixed(&fixed(bytes));
+            }
+        },
+        kinds: "app.bin=delta",
+        ..case("an old version from elsewhere", olds, new)
+    });
+
+    let (olds, new) = products(
+        &[("1.0.0", vec![file("app.bin", one.clone()), file("b.bin", two.clone()), same()])],
+        ("1.0.1", vec![file("app.bin", fixed(&one)), file("b.bin", fixed(&two)), same()]),
+    );
+    cases.push(Case {
+        edit: |pcp| {
+            let row: &[(&str, &dyn Cell)] =
+                &[("Upgraded", &"New"), ("FTK", &"app.bin"), ("AllowIgnoreOnPatchError", &1), ("IncludeWholeFile", &0)];
+            pcp.row("UpgradedFiles_OptionalData", row);
+        },
+        user: |bytes, name| {
+            if name == "app.bin" {
+                bytes.fill(b'u');
+            }
+        },
+        expect: |name, user, new| if name == "app.bin" { user.to_vec() } else { new.to_vec() },
+        kinds: "app.bin=delta b.bin=delta",
+        ..case("a file that may fail, and does", olds, new)
+    });
+
+    let (olds, new) = products(
+        &[("1.0.0", vec![file("app.bin", one.clone()), file("its.cfg", "setting=1"), same()])],
+        ("1.0.1", vec![file("app.bin", fixed(&one)), file("its.cfg", "setting=2"), same()]),
+    );
+    cases.push(Case {
+        edit: |pcp| {
+            pcp.row("UpgradedFilesToIgnore", &[("Upgraded", &"*"), ("FTK", &"its*")]);
+        },
+        expect: |name, user, new| if name == "its.cfg" { user.to_vec() } else { new.to_vec() },
+        kinds: "app.bin=delta",
+        ..case("a file that is left alone", olds, new)
+    });
+
+    // Builds number their files anew; those of an installed product stay as they are.
+    let (olds, new) = products(
+        &[("1.0.0", vec![file("app.bin", one.clone()), file("b.txt", "old"), same()])],
+        ("1.0.1", vec![file("a.new", "first"), file("app.bin", fixed(&one)), file("b.txt", "newer"), same()]),
+    );
+    cases.push(Case {
+        edit: |pcp| {
+            pcp.row("UpgradedFiles_OptionalData", &[("Upgraded", &"New"), ("FTK", &"b.txt"), ("IncludeWholeFile", &1)]);
+        },
+        kinds: "a.new=whole app.bin=delta b.txt=whole",
+        ..case("files that were numbered anew", olds, new)
+    });
+
+    let (mut olds, mut new) = products(
+        &[("1.0.0", vec![file("app.bin", one.clone()), file("b.txt", "old"), same()])],
+        ("1.0.1", vec![file("app.bin", fixed(&one)), file("b.txt", "newer"), same()]),
+    );
+    (olds[0].packed, new.packed) = (true, true);
+    cases.push(Case { kinds: "app.bin=delta b.txt=whole", ..case("files in cabinets", olds, new) });
     cases
 }
 
@@ -89,6 +245,9 @@ fn run(wine: &Wine, root: &Path, case: &Case) {
         );
     }
     (case.edit)(&mut pcp);
+    for (name, bytes) in &case.beside {
+        fs::write(root.join(name), bytes).unwrap();
+    }
     let report = built(&pcp, root, case.name);
     let kinds: Vec<String> = report.files.iter().map(|file| format!("{}={}", file.file, file.kind)).collect();
     assert_eq!(kinds.join(" "), case.kinds, "{}", case.name);
@@ -127,8 +286,10 @@ fn run(wine: &Wine, root: &Path, case: &Case) {
             shown(&patched),
             shown(&expected)
         );
-        wine.msiexec("/x", &olds[number], &[]);
-        let _ = fs::remove_dir_all(wine.drive(&old.folder()));
+        if number + 1 < olds.len() {
+            wine.msiexec("/x", &olds[number], &[]);
+            let _ = fs::remove_dir_all(wine.drive(&old.folder()));
+        }
     }
 }
 

@@ -5,8 +5,6 @@ mod pcp;
 mod product;
 mod wine;
 
-use product::{File, Product};
-
 /// Bytes in which a matcher finds something to do: runs of different lengths.
 fn noise(seed: u64, len: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;

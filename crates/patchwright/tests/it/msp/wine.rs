@@ -19,7 +19,15 @@ pub(crate) struct Wine {
 impl Wine {
     /// The machine in a folder; `None` without Wine.
     pub(crate) fn new(prefix: &Path) -> Option<Self> {
-        Path::new(WINE).exists().then(|| Self { prefix: prefix.to_owned() })
+        if !Path::new(WINE).exists() {
+            return None;
+        }
+        fs::create_dir_all(prefix).unwrap();
+        // It would end soon after each call, and the next one would start it again. What it inherits it keeps open.
+        let mut server = Command::new(SERVER);
+        server.arg("-p20").env("WINEPREFIX", prefix).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let _ = server.status();
+        Some(Self { prefix: prefix.to_owned() })
     }
 
     /// The place of a path of the drive C:.
@@ -71,6 +79,6 @@ impl Wine {
 impl Drop for Wine {
     /// The server would keep the folder busy for a while.
     fn drop(&mut self) {
-        let _ = Command::new(SERVER).arg("-k").env("WINEPREFIX", &self.prefix).status();
+        let _ = Command::new(SERVER).arg("-k").env("WINEPREFIX", &self.prefix).stdin(Stdio::null()).status();
     }
 }
