@@ -360,8 +360,12 @@ impl Work<'_> {
         let mut wrong = Vec::new();
         for (column, value) in cells {
             match table.column(column).and_then(|at| Some((at, table.columns.get(at)?))) {
-                Some((at, definition)) if fits(value, definition) => put_at(&mut row, at, value.clone()),
-                Some((_, definition)) => wrong.push((*column, misfit(value, definition))),
+                Some((at, definition)) => {
+                    put_at(&mut row, at, value.clone());
+                    if !fits(value, definition) {
+                        wrong.push((*column, misfit(value, definition)));
+                    }
+                }
                 None if *value == Value::Null => {}
                 None => wrong.push((*column, "the table lacks the column".to_owned())),
             }

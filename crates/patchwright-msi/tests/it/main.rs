@@ -5,6 +5,10 @@
 mod archive;
 mod check;
 mod database;
+mod msp;
+mod patch_tables;
+mod peers;
+mod product;
 mod transform;
 
 use std::io::Cursor;
