@@ -13,6 +13,7 @@ use patchwright_msi::database::{Column, ColumnKind, Database, Property, Table, V
 use patchwright_msi::transform::{ErrorConditions, Rules, diff};
 use tempfile::TempDir;
 
+use crate::product::{PATCH, PRODUCT, bookkeeping, pair, patch, product};
 use crate::{column, text};
 
 const WINE: &str = "/usr/lib/wine/wine64";
@@ -153,20 +154,20 @@ fn write_case(root: &Path, at: usize, case: &Case) -> [String; 3] {
     names
 }
 
-/// Compares what a peer made of a case with what it should be.
-fn compare(root: &Path, made: &str, case: &Case) {
-    let bytes = fs::read(root.join(made)).unwrap_or_else(|error| panic!("{}: {error}", case.name));
-    let mut database = Database::read(Cursor::new(bytes)).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+/// Compares what a peer made with what it should be.
+fn compare(root: &Path, made: &str, name: &str, expect: &Database) {
+    let bytes = fs::read(root.join(made)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let mut database = Database::read(Cursor::new(bytes)).unwrap_or_else(|error| panic!("{name}: {error}"));
     database.sort();
-    let expect = case.in_wine.as_ref().unwrap_or(&case.new);
     for (made, expect) in database.tables.iter().zip(&expect.tables) {
-        assert_eq!(made, expect, "{}", case.name);
+        assert_eq!(made, expect, "{name}");
     }
-    assert_eq!(database.tables.len(), expect.tables.len(), "{}", case.name);
+    assert_eq!(database.tables.len(), expect.tables.len(), "{name}");
 }
 
+/// Wine's functions make of our transforms what we do, and open our patch as one.
 #[test]
-fn wine_follows_our_transforms() {
+fn wine_follows_our_transforms_and_opens_our_patch() {
     let has_mingw = Command::new(MINGW).arg("--version").stdout(Stdio::null()).status().is_ok();
     if !Path::new(WINE).exists() || !has_mingw {
         skip("wine", "wine64 and gcc-mingw-w64-x86-64 are needed");
@@ -174,28 +175,100 @@ fn wine_follows_our_transforms() {
     }
     let folder = TempDir::new().unwrap();
     let root = folder.path();
-    let built = Command::new(MINGW)
+    let driver = Command::new(MINGW)
         .args(["-O1", "-o"])
         .arg(root.join("transform.exe"))
         .arg(testdata("wine/transform.c"))
         .arg("-lmsi")
-        .status()
-        .unwrap();
-    assert!(built.success());
+        .status();
+    assert!(driver.unwrap().success());
     let cases = cases();
-    let mut list = String::new();
-    let mut outputs = Vec::new();
+    let (mut list, mut outputs) = (String::new(), Vec::new());
     for (at, case) in cases.iter().enumerate() {
         let [old, change, new] = write_case(root, at, case);
         list.push_str(&format!("apply|{old}|{change}|{}|{new}\n", ErrorConditions::OF_PATCHES.0));
         outputs.push(new);
     }
-    fs::write(root.join("list"), list).unwrap();
-    let answers = wine(root);
-    for ((case, answer), output) in cases.iter().zip(answers.lines()).zip(outputs) {
-        assert_eq!(answer, "0", "{}", case.name);
-        compare(root, &output, case);
+    // The pair of a patch, one after the other.
+    let (transforms, patched) = pair(&product("1.0.0"), &product("1.1.0"), &bookkeeping());
+    fs::write(root.join("1.0.msi"), product("1.0.0").write().unwrap()).unwrap();
+    for (transform, [old, change, new]) in
+        transforms.iter().zip([["1.0.msi", "main.mst", "1.1.msi"], ["1.1.msi", "second.mst", "patched.msi"]])
+    {
+        fs::write(root.join(change), transform.write().unwrap()).unwrap();
+        list.push_str(&format!("apply|{old}|{change}|{}|{new}\n", ErrorConditions::OF_PATCHES.0));
     }
+    fs::write(root.join("app.msp"), patch(b"MSCF")).unwrap();
+    list.push_str("patch|app.msp\npatch|1.0.msi\ngenerate|1.1.msi|1.0.msi|made.mst\n");
+    fs::write(root.join("list"), list).unwrap();
+
+    let answers = wine(root);
+    let mut answers = answers.lines();
+    for (case, output) in cases.iter().zip(outputs) {
+        assert_eq!(answers.next(), Some("0"), "{}", case.name);
+        compare(root, &output, case.name, case.in_wine.as_ref().unwrap_or(&case.new));
+    }
+    assert_eq!((answers.next(), answers.next()), (Some("0"), Some("0")));
+    let mut in_wine = patched;
+    // As in the case of streams.
+    in_wine.tables.iter_mut().find(|table| table.name == "Binary").unwrap().rows[0][1] =
+        Value::Binary(b"dialog.old".to_vec());
+    in_wine.sort();
+    compare(root, "patched.msi", "the pair", &in_wine);
+    let summary = format!(
+        "0 1=1252 2=App 1.0.0 to 1.1.0 5=Sources 7={PRODUCT} 8=:OldToNew;:#OldToNew \
+         9={PATCH}{{DDDDDDDD-2222-3333-4444-555555555555}} 15=5 19=4"
+    );
+    assert_eq!(answers.next(), Some(summary.as_str()));
+    const OPEN_FAILED: &str = "110";
+    assert_eq!(answers.next(), Some(OPEN_FAILED), "an installer is no patch");
+    // Wine makes no transforms that we could read. When it does, this is the place to compare them.
+    const NOT_IMPLEMENTED: &str = "120 0";
+    assert_eq!(answers.next(), Some(NOT_IMPLEMENTED));
+}
+
+/// GNOME's msitools reads tables, summary information and cabinet of a patch.
+#[test]
+fn msitools_reads_our_patch() {
+    let has = |command: &str| {
+        Command::new(command).arg("--help").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+    };
+    if !has("msiinfo") || !has("msidump") {
+        skip("msitools", "msiinfo and msidump are needed");
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let cabinet: Vec<u8> = (0..=255).cycle().take(20_000).collect();
+    fs::write(folder.path().join("app.msp"), patch(&cabinet)).unwrap();
+    let run = |args: &[&str]| {
+        let ran = Command::new(args[0]).args(&args[1..]).current_dir(folder.path()).output().unwrap();
+        assert!(ran.status.success(), "{args:?}: {ran:?}");
+        String::from_utf8(ran.stdout).unwrap().replace("\r\n", "\n")
+    };
+    let summary = run(&["msiinfo", "suminfo", "app.msp"]);
+    for expect in [
+        &format!("Template: {PRODUCT}\n"),
+        "Last author: :OldToNew;:#OldToNew\n",
+        &format!("Revision number (UUID): {PATCH}{{DDDDDDDD-2222-3333-4444-555555555555}}\n"),
+        "Keywords: Sources\n",
+    ] {
+        assert!(summary.contains(expect), "{summary}");
+    }
+    assert_eq!(
+        run(&["msiinfo", "export", "app.msp", "MsiPatchSequence"]),
+        "PatchFamily\tProductCode\tSequence\tAttributes\ns0\tS38\ts0\tI2\n\
+         MsiPatchSequence\tPatchFamily\tProductCode\nApp\t\t1.1.0.0\t1\n"
+    );
+    assert!(run(&["msiinfo", "streams", "app.msp"]).contains("PCW_CAB_App\n"));
+    run(&["msidump", "-t", "-s", "app.msp"]);
+    assert_eq!(fs::read(folder.path().join("_Streams/PCW_CAB_App")).unwrap(), cabinet);
+    let metadata = fs::read_to_string(folder.path().join("MsiPatchMetadata.idt")).unwrap();
+    assert!(
+        metadata
+            .replace("\r\n", "\n")
+            .ends_with("\tAllowRemoval\t1\n\tClassification\tUpdate\n\tDisplayName\tApp 1.1\n"),
+        "{metadata}"
+    );
 }
 
 /// Runs `transform.exe` on the list; gives what it printed.
