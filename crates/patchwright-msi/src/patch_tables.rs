@@ -80,7 +80,7 @@ pub struct Delta {
 }
 
 /// What the installer takes a file from that the patch has whole.
-const PATCH_ADDED: i32 = 0x1000;
+pub(crate) const PATCH_ADDED: i32 = 0x1000;
 const NONCOMPRESSED: i32 = 0x2000;
 /// A delta whose file is not vital.
 const NON_VITAL: i32 = 1;
