@@ -137,7 +137,7 @@ fn finding(found: Finding) -> PcpFinding {
     }
 }
 
-fn load(path: &Path) -> Result<Database> {
+pub(crate) fn load(path: &Path) -> Result<Database> {
     let file: File = open_for_reading(path).map_err(|error| Error::io("read", path, &error))?;
     Database::read(BufReader::new(file)).map_err(|error| failed(&error, path))
 }
@@ -184,7 +184,7 @@ fn unicode(path: &Path) -> Result<&str> {
     })
 }
 
-fn failed(error: &MsiError, path: &Path) -> Error {
+pub(crate) fn failed(error: &MsiError, path: &Path) -> Error {
     match &error.kind {
         MsiErrorKind::Io(cause) => Error::io("read", path, cause),
         _ => Error::new(ErrorKind::Malformed, error.to_string()).at(path),

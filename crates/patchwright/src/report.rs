@@ -16,7 +16,7 @@ pub fn hex(bytes: &[u8]) -> Hex {
 }
 
 /// Writes a path; what is not Unicode in it is replaced, since JSON has no way to spell it.
-fn lossy<S: Serializer>(path: &std::path::Path, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn lossy<S: Serializer>(path: &std::path::Path, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&path.to_string_lossy())
 }
 

@@ -5,6 +5,7 @@
 mod archive;
 mod check;
 mod database;
+mod fixture;
 mod msp;
 mod patch_tables;
 mod peers;

@@ -102,8 +102,11 @@ fn parts_that_do_not_fit_together_are_refused() {
 fn what_is_no_patch_is_refused() {
     let transform = pair(&product("1.0.0"), &product("1.1.0"), &bookkeeping()).0[0].write().unwrap();
     for (bytes, expect) in [
-        (product("1.0.0").write().unwrap(), "an installer or another database, not a patch"),
-        (transform, "a transform, not a patch"),
+        (
+            product("1.0.0").write().unwrap(),
+            "class of the file: it is that of an installer or another database, not that of a patch",
+        ),
+        (transform, "class of the file: it is that of a transform, not that of a patch"),
         (b"no compound file at all".to_vec(), "not a Windows Installer database"),
     ] {
         let error = Msp::open(Cursor::new(bytes)).unwrap_err().to_string();

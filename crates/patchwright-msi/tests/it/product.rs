@@ -171,8 +171,13 @@ pub(crate) fn summary() -> PatchSummary {
 }
 
 /// The patch, with a cabinet of these bytes.
-pub(crate) fn patch(mut cabinet: &[u8]) -> Vec<u8> {
-    let ([main, second], _) = pair(&product("1.0.0"), &product("1.1.0"), &bookkeeping());
+pub(crate) fn patch(cabinet: &[u8]) -> Vec<u8> {
+    patch_with(cabinet, &bookkeeping())
+}
+
+/// The patch, with other deltas.
+pub(crate) fn patch_with(mut cabinet: &[u8], tables: &PatchTables<'_>) -> Vec<u8> {
+    let ([main, second], _) = pair(&product("1.0.0"), &product("1.1.0"), tables);
     let sequence = Sequence {
         family: "App".to_owned(),
         sequence: Some("1.1.0.0".to_owned()),

@@ -19,7 +19,8 @@ pub struct Against {
     pub faults: Vec<String>,
     /// Whether the patch lists its product code. If not, the installer looks no further.
     pub listed: bool,
-    /// Whether something of the patch applies: it is listed, and a transform does.
+    /// Whether the patch applies: it lists the product, and a transform that changes it does. One that only keeps book (`#…`)
+    /// is not enough: it matches what the patch leads to.
     pub applies: bool,
     /// The version that the product has afterwards.
     pub version_after: String,
@@ -38,6 +39,12 @@ pub struct Verdict {
     pub mismatches: Vec<Mismatch>,
     /// What goes wrong when it is applied, or why it cannot be read.
     pub faults: Vec<String>,
+}
+
+impl Verdict {
+    fn changes_the_product(&self) -> bool {
+        self.matches && self.faults.is_empty() && !self.name.starts_with('#')
+    }
 }
 
 /// Applies what applies, in memory.
@@ -59,7 +66,7 @@ pub(super) fn against<F: Read + Seek>(msp: &mut Msp<F>, summary: &PatchSummary, 
         transforms.push(verdict);
     }
     Against {
-        applies: listed && transforms.iter().any(|verdict| verdict.matches && verdict.faults.is_empty()),
+        applies: listed && transforms.iter().any(Verdict::changes_the_product),
         listed,
         product,
         faults,
