@@ -37,6 +37,9 @@ _patchwright() {
             patchwright,man)
                 cmd="patchwright__subcmd__man"
                 ;;
+            patchwright,msp)
+                cmd="patchwright__subcmd__msp"
+                ;;
             patchwright,pcp)
                 cmd="patchwright__subcmd__pcp"
                 ;;
@@ -70,6 +73,9 @@ _patchwright() {
             patchwright__subcmd__help,man)
                 cmd="patchwright__subcmd__help__subcmd__man"
                 ;;
+            patchwright__subcmd__help,msp)
+                cmd="patchwright__subcmd__help__subcmd__msp"
+                ;;
             patchwright__subcmd__help,pcp)
                 cmd="patchwright__subcmd__help__subcmd__pcp"
                 ;;
@@ -82,6 +88,9 @@ _patchwright() {
             patchwright__subcmd__help,verify)
                 cmd="patchwright__subcmd__help__subcmd__verify"
                 ;;
+            patchwright__subcmd__help__subcmd__msp,inspect)
+                cmd="patchwright__subcmd__help__subcmd__msp__subcmd__inspect"
+                ;;
             patchwright__subcmd__help__subcmd__pcp,check)
                 cmd="patchwright__subcmd__help__subcmd__pcp__subcmd__check"
                 ;;
@@ -93,6 +102,18 @@ _patchwright() {
                 ;;
             patchwright__subcmd__help__subcmd__pcp,new)
                 cmd="patchwright__subcmd__help__subcmd__pcp__subcmd__new"
+                ;;
+            patchwright__subcmd__msp,help)
+                cmd="patchwright__subcmd__msp__subcmd__help"
+                ;;
+            patchwright__subcmd__msp,inspect)
+                cmd="patchwright__subcmd__msp__subcmd__inspect"
+                ;;
+            patchwright__subcmd__msp__subcmd__help,help)
+                cmd="patchwright__subcmd__msp__subcmd__help__subcmd__help"
+                ;;
+            patchwright__subcmd__msp__subcmd__help,inspect)
+                cmd="patchwright__subcmd__msp__subcmd__help__subcmd__inspect"
                 ;;
             patchwright__subcmd__pcp,check)
                 cmd="patchwright__subcmd__pcp__subcmd__check"
@@ -131,7 +152,7 @@ _patchwright() {
 
     case "${cmd}" in
         patchwright)
-            opts="-q -h -V --json --color --quiet --help --version diff apply revert status inspect verify check pcp completions man help"
+            opts="-q -h -V --json --color --quiet --help --version diff apply revert status inspect verify check pcp msp completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -289,7 +310,7 @@ _patchwright() {
             return 0
             ;;
         patchwright__subcmd__help)
-            opts="diff apply revert status inspect verify check pcp completions man help"
+            opts="diff apply revert status inspect verify check pcp msp completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -389,6 +410,34 @@ _patchwright() {
         patchwright__subcmd__help__subcmd__man)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchwright__subcmd__help__subcmd__msp)
+            opts="inspect"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchwright__subcmd__help__subcmd__msp__subcmd__inspect)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -550,6 +599,88 @@ _patchwright() {
                     return 0
                     ;;
                 -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchwright__subcmd__msp)
+            opts="-q -h --json --color --quiet --help inspect help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchwright__subcmd__msp__subcmd__help)
+            opts="inspect help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchwright__subcmd__msp__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchwright__subcmd__msp__subcmd__help__subcmd__inspect)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchwright__subcmd__msp__subcmd__inspect)
+            opts="-q -h --against --json --color --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --against)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -37,6 +37,7 @@ Register-ArgumentCompleter -Native -CommandName 'patchwright' -ScriptBlock {
             [CompletionResult]::new('verify', 'verify', [CompletionResultType]::ParameterValue, 'Say whether PATCH is whole and, with TARGET, whether it would apply')
             [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Say which functions of IMAGE can be redirected while it runs')
             [CompletionResult]::new('pcp', 'pcp', [CompletionResultType]::ParameterValue, 'Patch creation properties: what a Windows Installer patch is made of')
+            [CompletionResult]::new('msp', 'msp', [CompletionResultType]::ParameterValue, 'Patches of Windows Installer (.msp)')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print the completion script of a shell')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Print the manual page, or write those of all verbs')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
@@ -216,6 +217,38 @@ Register-ArgumentCompleter -Native -CommandName 'patchwright' -ScriptBlock {
         'patchwright;pcp;help;help' {
             break
         }
+        'patchwright;msp' {
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object instead of text')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Show no progress and no notes; warnings and errors stay')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Show no progress and no notes; warnings and errors stay')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('inspect', 'inspect', [CompletionResultType]::ParameterValue, 'Show what is in a patch: products, transforms, files, cabinets, and what the installer will not like')
+            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            break
+        }
+        'patchwright;msp;inspect' {
+            [CompletionResult]::new('--against', '--against', [CompletionResultType]::ParameterName, 'An installer: tell which transforms apply to its product, and why the others do not')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object instead of text')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Show no progress and no notes; warnings and errors stay')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Show no progress and no notes; warnings and errors stay')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'patchwright;msp;help' {
+            [CompletionResult]::new('inspect', 'inspect', [CompletionResultType]::ParameterValue, 'Show what is in a patch: products, transforms, files, cabinets, and what the installer will not like')
+            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            break
+        }
+        'patchwright;msp;help;inspect' {
+            break
+        }
+        'patchwright;msp;help;help' {
+            break
+        }
         'patchwright;completions' {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object instead of text')
@@ -245,6 +278,7 @@ Register-ArgumentCompleter -Native -CommandName 'patchwright' -ScriptBlock {
             [CompletionResult]::new('verify', 'verify', [CompletionResultType]::ParameterValue, 'Say whether PATCH is whole and, with TARGET, whether it would apply')
             [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Say which functions of IMAGE can be redirected while it runs')
             [CompletionResult]::new('pcp', 'pcp', [CompletionResultType]::ParameterValue, 'Patch creation properties: what a Windows Installer patch is made of')
+            [CompletionResult]::new('msp', 'msp', [CompletionResultType]::ParameterValue, 'Patches of Windows Installer (.msp)')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print the completion script of a shell')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Print the manual page, or write those of all verbs')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
@@ -288,6 +322,13 @@ Register-ArgumentCompleter -Native -CommandName 'patchwright' -ScriptBlock {
             break
         }
         'patchwright;help;pcp;check' {
+            break
+        }
+        'patchwright;help;msp' {
+            [CompletionResult]::new('inspect', 'inspect', [CompletionResultType]::ParameterValue, 'Show what is in a patch: products, transforms, files, cabinets, and what the installer will not like')
+            break
+        }
+        'patchwright;help;msp;inspect' {
             break
         }
         'patchwright;help;completions' {

@@ -10,9 +10,9 @@ use patchwright::ErrorKind;
 
 use crate::cli::Cli;
 use crate::commands::completions::{Shell, script};
-use crate::commands::{ExitCodes, apply, check, completions, diff, inspect, man, pcp, revert, status, verify};
+use crate::commands::{ExitCodes, apply, check, completions, diff, inspect, man, msp, pcp, revert, status, verify};
 
-const EXIT_CODES: [(&str, ExitCodes); 10] = [
+const EXIT_CODES: [(&str, ExitCodes); 11] = [
     ("diff", diff::EXIT_CODES),
     ("apply", apply::EXIT_CODES),
     ("revert", revert::EXIT_CODES),
@@ -21,6 +21,7 @@ const EXIT_CODES: [(&str, ExitCodes); 10] = [
     ("verify", verify::EXIT_CODES),
     ("check", check::EXIT_CODES),
     ("pcp", pcp::EXIT_CODES),
+    ("msp", msp::EXIT_CODES),
     ("completions", completions::EXIT_CODES),
     ("man", man::EXIT_CODES),
 ];
@@ -110,7 +111,7 @@ fn exit_codes_md_is_what_the_errors_are() {
 #[test]
 fn man_pages_are_what_the_parser_takes() {
     let pages = man::pages();
-    assert_eq!(pages.len(), 1 + EXIT_CODES.len() + pcp::VERBS);
+    assert_eq!(pages.len(), 1 + EXIT_CODES.len() + pcp::VERBS + msp::VERBS);
     for (name, page) in pages {
         check(&format!("man/{name}"), &page);
     }

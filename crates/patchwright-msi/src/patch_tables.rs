@@ -80,7 +80,7 @@ pub struct Delta {
 }
 
 /// What the installer takes a file from that the patch has whole.
-const PATCH_ADDED: i32 = 0x1000;
+pub(crate) const PATCH_ADDED: i32 = 0x1000;
 const NONCOMPRESSED: i32 = 0x2000;
 /// A delta whose file is not vital.
 const NON_VITAL: i32 = 1;
@@ -360,8 +360,12 @@ impl Work<'_> {
         let mut wrong = Vec::new();
         for (column, value) in cells {
             match table.column(column).and_then(|at| Some((at, table.columns.get(at)?))) {
-                Some((at, definition)) if fits(value, definition) => put_at(&mut row, at, value.clone()),
-                Some((_, definition)) => wrong.push((*column, misfit(value, definition))),
+                Some((at, definition)) => {
+                    put_at(&mut row, at, value.clone());
+                    if !fits(value, definition) {
+                        wrong.push((*column, misfit(value, definition)));
+                    }
+                }
                 None if *value == Value::Null => {}
                 None => wrong.push((*column, "the table lacks the column".to_owned())),
             }

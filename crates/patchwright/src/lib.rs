@@ -9,6 +9,7 @@
 //! | `patchwright inspect` | [`inspect()`] |
 //! | `patchwright verify` | [`verify()`] |
 //! | `patchwright check` | [`check()`] |
+//! | `patchwright msp` | [`msp::inspect()`] |
 //! | `patchwright pcp` | [`pcp::new()`], [`pcp::export()`], [`pcp::import()`], [`pcp::check()`] |
 //!
 //! This is the crate that knows paths, files, locks and journals. What a patch looks like is `patchwright-formats`;
@@ -27,6 +28,7 @@ mod file_delta;
 mod inspect;
 mod installer;
 mod make;
+pub mod msp;
 mod options;
 pub mod msp;
 mod pa19;

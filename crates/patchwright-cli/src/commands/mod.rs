@@ -6,6 +6,8 @@ pub(crate) mod completions;
 pub(crate) mod diff;
 pub(crate) mod inspect;
 pub(crate) mod man;
+pub(crate) mod msp;
+mod msp_inspect;
 mod pa19;
 pub(crate) mod pcp;
 pub(crate) mod revert;
@@ -41,6 +43,7 @@ impl Command {
             Self::Verify(args) => args.run(console),
             Self::Check(args) => args.run(console),
             Self::Pcp(args) => args.run(console),
+            Self::Msp(args) => args.run(console),
             Self::Completions(args) => args.run(console),
             Self::Man(args) => args.run(console),
         }

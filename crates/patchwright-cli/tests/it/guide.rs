@@ -28,6 +28,7 @@ fn every_field_is_in_the_guide() {
     trees(&sandbox);
     sandbox.write("other", "other");
     sandbox.write("image.dll", crate::check::image());
+    crate::msp_inspect::installers(&sandbox);
     let guide = guide();
     for line in [
         &format!("diff old new -o fix.pwp {RANGES}"),
@@ -44,6 +45,9 @@ fn every_field_is_in_the_guide() {
         "apply tree.pwp tree-1",
         "status tree-1",
         "revert tree.pwp tree-1",
+        "msp inspect app.msp --against app-1.0.msi",
+        "msp inspect app.msp --against app-1.1.msi",
+        "msp inspect odd.msp",
     ] {
         let (_, report) = sandbox.json(line);
         let schema = report["schema"].as_str().unwrap();

@@ -5,8 +5,10 @@
 //! | [`summary`] | what the summary information of a patch says: which products, which transforms, in place of which patches |
 //! | `tables` | `MsiPatchSequence` and `MsiPatchMetadata` |
 //! | `write` | the parts of a patch to a compound file, cabinets straight through |
+//! | [`overview`] | all of a patch at a glance, and what is odd about it |
 //! | `read` | any patch: its parts by name, cabinets only when they are asked for |
 
+pub mod overview;
 mod read;
 pub mod summary;
 mod tables;

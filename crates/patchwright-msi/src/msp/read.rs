@@ -8,7 +8,7 @@ use super::PatchSummary;
 use super::tables::{self, Metadata, Sequence};
 use crate::container::{self, DATABASE, PATCH, Streams, TRANSFORM};
 use crate::database::Database;
-use crate::error::{MsiError, MsiErrorKind, Result};
+use crate::error::{MsiError, Result};
 use crate::objection::Objections;
 use crate::transform::{Known, Transform};
 
@@ -48,12 +48,12 @@ impl<F: Read + Seek> Msp<F> {
         let (mut container, len) = container::open(file)?;
         let class = *container.root_entry().clsid();
         if class != PATCH {
-            let what = match class {
-                DATABASE => "an installer or another database, not a patch",
-                TRANSFORM => "a transform, not a patch",
-                _ => "its class is not that of a patch",
+            let whose = match class {
+                DATABASE => "that of an installer or another database",
+                TRANSFORM => "that of a transform",
+                _ => "unknown",
             };
-            return Err(MsiError::new("compound file", MsiErrorKind::NotADatabase(what.to_owned())));
+            return Err(MsiError::malformed("class of the file", format!("it is {whose}, not that of a patch")));
         }
         let database = Database::read_streams(Streams::list(&mut container, None, len)?)?;
         let streams = Streams::list(&mut container, None, len)?;

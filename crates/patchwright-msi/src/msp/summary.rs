@@ -83,6 +83,16 @@ impl PatchSummary {
 
     /// Understands the properties. Errors name every one that Windows Installer cannot do without.
     pub fn read(summary: &Summary) -> Result<Self, Objections> {
+        let (read, objections) = Self::understand(summary);
+        Objections::or(objections, read)
+    }
+
+    /// What can be understood of the properties.
+    pub(super) fn lenient(summary: &Summary) -> Self {
+        Self::understand(summary).0
+    }
+
+    fn understand(summary: &Summary) -> (Self, Vec<Objection>) {
         let mut objections = Vec::new();
         let mut wrong = |number: u32, what: String| {
             let hint = "Windows Installer does not apply such a patch";
@@ -144,6 +154,6 @@ impl PatchSummary {
             application: own(pid::APPLICATION),
             security: integer(summary, pid::SECURITY),
         };
-        Objections::or(objections, read)
+        (read, objections)
     }
 }

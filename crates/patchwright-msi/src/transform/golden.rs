@@ -2,7 +2,10 @@
 //!
 //! Each stream is spelled in words of two bytes. The texts of a transform are numbered from 1 in the order of their characters.
 
-use super::{Definition, ErrorConditions, RowChange, Rules, Transform, apply, diff};
+use std::io::Cursor;
+
+use super::{Definition, ErrorConditions, Known, RowChange, Rules, Transform, apply, diff};
+use crate::container::{Container, encoded};
 use crate::database::{Column, ColumnKind, Database, Table, Value};
 
 fn column(name: &str, kind: ColumnKind, key: bool, nullable: bool) -> Column {
@@ -180,4 +183,124 @@ fn many_texts() {
     let streams = streams(&transform);
     assert_eq!(streams[0].1[..10], [0x01, 0x01, 0x01, 0x00, 0x00, 0x01, 0x01, 0x02, 0x00, 0x00]);
     assert_eq!(streams[1].1[..4], [0, 0, 0, 0x80]);
+}
+
+/// A transform made by hand: texts in the order of their numbers, an empty one being a number that is free, and streams in
+/// words. Names that begin with `+` are those of cells.
+fn read(texts: &[&str], streams: &[(&str, &[u16])], base: &Database) -> crate::Result<Transform> {
+    let mut pool = vec![0; 4];
+    let mut data = String::new();
+    for text in texts {
+        match u16::try_from(text.len()) {
+            Ok(0) => pool.extend([0; 4]),
+            // Uses that nobody counted are tolerated.
+            Ok(len) => pool.extend([len.to_le_bytes(), [9, 0]].concat()),
+            Err(_) => {
+                pool.extend([0, 0, 1, 0]);
+                pool.extend(u32::try_from(text.len()).unwrap().to_le_bytes());
+            }
+        }
+        data.push_str(text);
+    }
+    let file = Cursor::new(Vec::new());
+    let mut container = Container::create(file, cfb::Version::V3, crate::container::TRANSFORM).unwrap();
+    let mut put = |name: &str, bytes: &[u8]| {
+        let (name, table) = name.strip_prefix('+').map_or((name, true), |name| (name, false));
+        container.put(None, name, &encoded(name, table).unwrap(), bytes).unwrap();
+    };
+    put("_StringPool", &pool);
+    put("_StringData", data.as_bytes());
+    streams.iter().for_each(|(name, stream)| put(name, &words(stream)));
+    Transform::read(container.finish().unwrap(), Known::Database(base))
+}
+
+/// What others write and we do not: columns of several tables among each other, keys that are not at the front of a list of
+/// rows sorted otherwise, numbers of texts that are free, long texts, rows that are cut short, keys named in the word.
+#[test]
+fn what_others_write_is_read() {
+    let long = "long ".repeat(14_000);
+    // 1 Files, 2 Note, 3 free, 4 Extra, 5 Key, 6 Number, 7 long, 8 b, 9 a
+    let texts = ["Files", "Note", "", "Extra", "Key", "Number", &long, "b", "a"];
+    let streams: [(&str, &[u16]); 4] = [
+        ("_Tables", &[0x0101, 4]),
+        ("_Columns", &[0x0401, 4, 0, 5, 0xad26, 0x0401, 1, 0x8004, 2, 0x9d00, 0x0401, 4, 0, 6, 0x8502]),
+        ("Extra", &[0x0101, 8, 0x0201, 9, 0x8000]),
+        // The key's own bit cannot be set; that of the column after the last change is.
+        ("Files", &[0x0008, 8, 7, 0x0000, 9]),
+    ];
+    let transform = read(&texts, &streams, &old()).unwrap();
+    assert_eq!(transform.undecoded, []);
+    let [extra, files] = &transform.tables[..] else { panic!("{transform:?}") };
+    assert_eq!((extra.definition, files.definition), (Definition::Added, Definition::Widened(3)));
+    assert_eq!(extra.columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>(), ["Key", "Number"]);
+    let a = || vec![text("a")];
+    assert_eq!(extra.rows, [RowChange::Insert(vec![text("a"), Value::Int(0)]), RowChange::Insert(vec![text("b")])]);
+    assert_eq!(
+        files.rows,
+        [RowChange::Delete { key: a() }, RowChange::Update { key: vec![text("b")], cells: vec![(3, text(&long))] },]
+    );
+    let result = apply(&transform, &old(), ErrorConditions::NONE).unwrap();
+    assert_eq!(result.table("Extra").unwrap().rows[1], [text("b"), Value::Null]);
+    assert_eq!(result.table("Files").unwrap().rows[0][3], text(&long));
+}
+
+#[test]
+fn what_cannot_be_is_told_with_its_place() {
+    let texts = ["Files", "a", "Note", "Pictures", "b"];
+    let row: [u16; 5] = [0x0301, 2, 0, 0x8000, 0];
+    type Row<'a> = (&'a [(&'a str, &'a [u16])], &'a str);
+    let rows: [Row<'_>; 21] = [
+        (&[("Files", &[0x0002])], "table Files, offset 0x2: the bytes end inside it"),
+        (&[("Files", &[0x0002, 2, 1])], "table Files, offset 0x4: the bytes end inside it"),
+        (&[("Files", &[0x0401, 2, 0, 0x8000, 0, 0])], "table Files, offset 0x0: a row of 4 columns in a table of 3"),
+        (
+            &[("Files", &[row[0], row[1], row[2], row[3], row[4], 0xff01])],
+            "table Files, offset 0xa: a row of 255 columns in a table of 3",
+        ),
+        (&[("Files", &[0x0001])], "table Files, offset 0x0: a row of 0 columns in a table of 3"),
+        (&[("Files", &[0x0008, 2, 0])], "table Files, offset 0x0: the word 0x0008 names a column after the 3"),
+        (&[("Files", &[0x8002, 2, 0, 0])], "table Files, offset 0x0: the word 0x8002 names a column after the 3"),
+        (&[("Files", &[0x0000, 6])], "table Files, offset 0x2: column Name: there is no text 6"),
+        (&[("Files", &[0x0000, 2, 0x0000, 2])], "table Files: two rows have the key a"),
+        (&[("Pictures", &[0x0201, 0x8002, 1])], "table Pictures: the stream Pictures.2 is missing"),
+        (&[("_Tables", &[0x0101, 0])], "table _Tables: a row without a name"),
+        (&[("_Tables", &[0x0002, 2])], "table _Tables, offset 0x0: the word 0x0002 names a column after the 1"),
+        (&[("_Tables", &[0x0101, 3])], "table Note: a new table without columns"),
+        (&[("_Columns", &[0x0401, 1, 0x8004, 3, 0])], "table _Columns, table Files: column Note has no type"),
+        (&[("_Columns", &[0x0401, 1, 0x8004, 3, 0x8103])], "table _Columns, table Files: column Note has the type"),
+        (
+            &[("_Columns", &[0x0401, 1, 0x8005, 3, 0x8502])],
+            "table _Columns, table Files: column Note is not the one after 3",
+        ),
+        (&[("_Columns", &[0x0401, 1, 0x7fff, 3, 0x8502])], "table _Columns, table Files: the number -1 of a column"),
+        (
+            &[("_Columns", &[0x0401, 1, 0x8004, 3, 0x8502, 0x0401, 1, 0x8005, 3, 0x8502])],
+            "table _Columns, table Files: two columns are called Note",
+        ),
+        (
+            &[("_Columns", &[0x0000, 1, 0x8003])],
+            "table _Columns, table Files: a column that goes from a table that stays is not supported",
+        ),
+        (
+            &[("_Columns", &[0x0008, 1, 0x8003, 0x8502])],
+            "table _Columns, table Files: a column that changes its type is not supported",
+        ),
+        (&[("_Tables", &[0x0101, 3]), ("_Columns", &[0x0401, 3, 0, 2, 0x8502])], "table Note: no column is the key"),
+    ];
+    for (streams, expect) in rows {
+        let told = read(&texts, streams, &old()).unwrap_err().to_string();
+        assert!(told.starts_with(expect), "{told}\n{expect}");
+    }
+}
+
+/// A small file whose rows would fill the memory with copies of one text.
+#[test]
+fn texts_are_not_copied_without_limit() {
+    let long = "x".repeat(1 << 20);
+    let rows: Vec<u16> = (1..200).flat_map(|number| [0x0201, 0x8000 + number, 1]).collect();
+    let columns = [column("K", ColumnKind::Int16, true, false), column("T", ColumnKind::Text(0), false, true)];
+    let base = database(vec![table("T", &columns, &[])]);
+    assert!(read(&[&long], &[("T", &rows[..3 * 60])], &base).is_ok());
+    let told = read(&[&long], &[("T", &rows)], &base).unwrap_err().to_string();
+    assert!(told.contains("or its copies are too many"), "{told}");
 }

@@ -205,8 +205,22 @@ fn decode(
     };
     match known {
         Known::Database(database) => database.table(name).map(|table| widened(&table.columns)).transpose(),
-        // The first shape that the stream agrees with; a table may well have another.
-        Known::Standard => Ok(standard::shapes(name).iter().find_map(|columns| widened(columns).ok())),
+        // A stream may agree with several shapes. Numbers that are read too wide come out negative, which few are.
+        Known::Standard => {
+            let shapes = standard::shapes(name);
+            let read = shapes.iter().filter_map(|columns| widened(columns).ok());
+            Ok(read.min_by_key(|change| change.rows.iter().map(negatives).sum::<usize>()))
+        }
+    }
+}
+
+/// How many negative numbers a row has.
+fn negatives(row: &RowChange) -> usize {
+    let is_negative = |value: &&Value| matches!(value, Value::Int(..=-1));
+    match row {
+        RowChange::Insert(values) => values.iter().filter(is_negative).count(),
+        RowChange::Update { cells, .. } => cells.iter().map(|(_, value)| value).filter(is_negative).count(),
+        RowChange::Delete { .. } => 0,
     }
 }
 

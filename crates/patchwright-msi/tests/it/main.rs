@@ -6,6 +6,11 @@ mod archive;
 mod check;
 mod database;
 mod plan;
+mod fixture;
+mod msp;
+mod patch_tables;
+mod peers;
+mod product;
 mod transform;
 
 use std::io::Cursor;

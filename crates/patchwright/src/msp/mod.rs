@@ -1,4 +1,4 @@
-//! `patchwright msp build`: patch creation properties and the images that they name, to a patch of Windows Installer.
+//! `patchwright msp`: patches of Windows Installer, built and looked at.
 //!
 //! | file | story |
 //! |---|---|
@@ -9,6 +9,8 @@
 //! | `folder` | where the parts lie meanwhile; only what we made is removed |
 //! | `failure` | an error for people and the code of PATCHWIZ |
 //! | `report`, `log` | what is told at the end, and as it goes on |
+//! | `inspect` | what is in any patch, and what it does to a product |
+//! | `inspect_report` | how that is told |
 //! | `patchwiz` | the same under the name, parameters and results of PATCHWIZ.DLL |
 
 mod build;
@@ -16,12 +18,20 @@ mod cache;
 mod contents;
 mod failure;
 mod folder;
+mod inspect;
+mod inspect_report;
 mod log;
 mod parts;
 mod report;
 
 use std::path::{Path, PathBuf};
 
+pub use inspect::inspect;
+pub use inspect_report::{
+    InspectedCabinet, InspectedFamily, InspectedFile, InspectedHeader, InspectedLint, InspectedMember,
+    InspectedMetadata, InspectedMismatch, InspectedProduct, InspectedSequence, InspectedStream, InspectedTable,
+    InspectedTransform, InspectedVerdict, MspAgainst, MspInspectReport, MspOld,
+};
 pub use log::{BuildLog, LogLevel, NoLog};
 pub use patchwright_msi::build::ranges::{RetainDefault, RetainMismatch};
 pub use report::{MspBuildReport, MspFamily, MspFile, MspPair, MspSequence};

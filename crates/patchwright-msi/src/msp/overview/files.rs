@@ -1,0 +1,265 @@
+//! Which file is in which cabinet, whole or as a delta.
+//!
+//! The transforms say what a file is and which number it has, the cabinets say what is in them; the two are put together by
+//! the numbers of the disks and the keys of the files.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Seek};
+
+use super::Loaded;
+use crate::database::Value;
+use crate::msp::Msp;
+use crate::patch_tables::PATCH_ADDED;
+use crate::transform::{RowChange, TableChange, Transform};
+
+/// A disk that the patch adds to the product.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Family {
+    /// Number of the disk.
+    pub disk_id: i32,
+    /// The highest number of a file on it.
+    pub last_sequence: i32,
+    /// The cabinet, as the `Media` table spells it: `#PCW_CAB_Family` for a stream of the patch.
+    pub cabinet: String,
+    /// The property that tells where the patch is.
+    pub source: Option<String>,
+    /// Title of the disk.
+    pub disk_prompt: Option<String>,
+    /// Label of the volume.
+    pub volume_label: Option<String>,
+    /// The transforms that add it.
+    pub transforms: Vec<String>,
+}
+
+/// How a file is shipped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shipping {
+    /// As it is.
+    Whole,
+    /// As what differs from its old versions.
+    Delta {
+        /// Length of the delta in bytes, by the tables.
+        patch_bytes: i32,
+        /// Whether the installation fails where it cannot be applied.
+        vital: bool,
+        /// What the tables have of its header.
+        header: Header,
+    },
+}
+
+/// The header of a delta, which says what its old versions are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Header {
+    /// The bytes, from the row itself or from `MsiPatchHeaders`.
+    Bytes(Vec<u8>),
+    /// There is none where one should be.
+    Missing,
+}
+
+/// A file that the patch ships.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShippedFile {
+    /// Its key in the `File` table.
+    pub file: String,
+    /// Its number, by which the installer finds its disk.
+    pub sequence: i32,
+    /// The cabinet that has it: the name of a stream of the patch; `None` if no disk of the patch has the number.
+    pub cabinet: Option<String>,
+    /// Length of what the cabinet has of it, whole file or delta; `None` if the cabinet does not list it.
+    pub member_bytes: Option<u64>,
+    /// How it is shipped.
+    pub shipping: Shipping,
+    /// The transforms that mention it.
+    pub transforms: Vec<String>,
+}
+
+/// A cabinet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CabinetSummary {
+    /// Name of its stream.
+    pub name: String,
+    /// Its length in bytes.
+    pub len_bytes: u64,
+    /// What is in it, in its order; or why it cannot be read.
+    pub members: Result<Vec<Member>, String>,
+}
+
+/// A file in a cabinet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its name.
+    pub name: String,
+    /// Its length in bytes, unpacked.
+    pub len_bytes: u64,
+}
+
+/// The first bytes of a cabinet.
+const MAGIC: &[u8; 4] = b"MSCF";
+
+/// Lists the cabinets of a patch: streams that begin like one.
+pub(super) fn cabinets<F: Read + Seek>(msp: &mut Msp<F>) -> Vec<CabinetSummary> {
+    let mut cabinets = Vec::new();
+    for part in msp.parts().to_vec() {
+        let Ok(mut stream) = msp.stream(&part.name) else { continue };
+        let mut magic = [0; MAGIC.len()];
+        if stream.read_exact(&mut magic).is_err() || magic != *MAGIC || stream.rewind().is_err() {
+            continue;
+        }
+        let members = cab::Cabinet::new(stream).map(|cabinet| {
+            let files = cabinet.folder_entries().flat_map(|folder| folder.file_entries().collect::<Vec<_>>());
+            files
+                .map(|file| Member { name: file.name().to_owned(), len_bytes: file.uncompressed_size().into() })
+                .collect()
+        });
+        let members = members.map_err(|error| error.to_string());
+        cabinets.push(CabinetSummary { name: part.name, len_bytes: part.len_bytes, members });
+    }
+    cabinets
+}
+
+/// Puts together disks and files.
+pub(super) fn shipped(loaded: &[Loaded], cabinets: &[CabinetSummary]) -> (Vec<Family>, Vec<ShippedFile>) {
+    let mut families: Vec<Family> = Vec::new();
+    let mut files: BTreeMap<(i32, String, bool), ShippedFile> = BTreeMap::new();
+    for (name, transform) in loaded.iter().filter_map(|one| Some((&one.name, one.transform.as_ref().ok()?))) {
+        for family in media(transform) {
+            let same = |other: &&mut Family| Family { transforms: Vec::new(), ..(**other).clone() } == family;
+            match families.iter_mut().find(same) {
+                Some(known) => known.transforms.push(name.clone()),
+                None => families.push(Family { transforms: vec![name.clone()], ..family }),
+            }
+        }
+        for file in whole(transform).chain(deltas(transform)) {
+            let key = (file.sequence, file.file.clone(), matches!(file.shipping, Shipping::Whole));
+            files.entry(key).or_insert(file).transforms.push(name.clone());
+        }
+    }
+    families.sort_by_key(|family| family.disk_id);
+    let mut members: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    for cabinet in cabinets {
+        let listed = cabinet.members.as_deref().unwrap_or_default();
+        members.extend(listed.iter().map(|member| ((cabinet.name.as_str(), member.name.as_str()), member.len_bytes)));
+    }
+    let mut files: Vec<ShippedFile> = files.into_values().collect();
+    for file in &mut files {
+        // The disk of a number is the first whose last number is not below it.
+        let family =
+            families.iter().filter(|family| file.transforms.iter().any(|name| family.transforms.contains(name)));
+        let family =
+            family.filter(|family| family.last_sequence >= file.sequence).min_by_key(|family| family.last_sequence);
+        let Some(name) = family.and_then(|family| family.cabinet.strip_prefix('#')) else { continue };
+        file.member_bytes = members.get(&(name, file.file.as_str())).copied();
+        file.cabinet = Some(name.to_owned());
+    }
+    (families, files)
+}
+
+/// The values of rows that a transform adds or changes, by column.
+struct Cells<'a>(BTreeMap<&'a str, &'a Value>);
+
+impl<'a> Cells<'a> {
+    fn of(table: &'a TableChange, row: &'a RowChange) -> Self {
+        Self(table.cells(row).into_iter().collect())
+    }
+
+    fn number(&self, column: &str) -> Option<i32> {
+        match self.0.get(column) {
+            Some(Value::Int(number)) => Some(*number),
+            _ => None,
+        }
+    }
+
+    fn text(&self, column: &str) -> Option<String> {
+        match self.0.get(column) {
+            Some(Value::Str(text)) => Some(text.clone()),
+            _ => None,
+        }
+    }
+}
+
+/// The disks that a transform adds.
+fn media(transform: &Transform) -> Vec<Family> {
+    let Some(table) = transform.table("Media") else { return Vec::new() };
+    let added = table.rows.iter().filter(|row| matches!(row, RowChange::Insert(_)));
+    let families = added.filter_map(|row| {
+        let cells = Cells::of(table, row);
+        Some(Family {
+            disk_id: cells.number("DiskId")?,
+            last_sequence: cells.number("LastSequence").unwrap_or_default(),
+            cabinet: cells.text("Cabinet").unwrap_or_default(),
+            source: cells.text("Source"),
+            disk_prompt: cells.text("DiskPrompt"),
+            volume_label: cells.text("VolumeLabel"),
+            transforms: Vec::new(),
+        })
+    });
+    families.collect()
+}
+
+/// The files that a transform says to be in the patch as they are.
+fn whole(transform: &Transform) -> impl Iterator<Item = ShippedFile> {
+    let table = transform.table("File");
+    table.into_iter().flat_map(|table| {
+        table.rows.iter().filter_map(move |row| {
+            let cells = Cells::of(table, row);
+            let added = cells.number("Attributes").is_some_and(|attributes| attributes & PATCH_ADDED != 0);
+            let key = table.key_of(row);
+            added.then(|| ShippedFile {
+                file: key.first().map(ToString::to_string).unwrap_or_default(),
+                sequence: cells.number("Sequence").unwrap_or_default(),
+                cabinet: None,
+                member_bytes: None,
+                shipping: Shipping::Whole,
+                transforms: Vec::new(),
+            })
+        })
+    })
+}
+
+/// The deltas of a transform.
+fn deltas(transform: &Transform) -> impl Iterator<Item = ShippedFile> {
+    let table = transform.table("Patch");
+    table.into_iter().flat_map(move |table| {
+        let added = table.rows.iter().filter(|row| matches!(row, RowChange::Insert(_)));
+        added.map(move |row| {
+            let cells = Cells::of(table, row);
+            ShippedFile {
+                file: cells.text("File_").unwrap_or_default(),
+                sequence: cells.number("Sequence").unwrap_or_default(),
+                cabinet: None,
+                member_bytes: None,
+                shipping: Shipping::Delta {
+                    patch_bytes: cells.number("PatchSize").unwrap_or_default(),
+                    vital: cells.number("Attributes").unwrap_or_default() & 1 == 0,
+                    header: header(transform, &cells),
+                },
+                transforms: Vec::new(),
+            }
+        })
+    })
+}
+
+fn header(transform: &Transform, cells: &Cells<'_>) -> Header {
+    let referred = || {
+        let reference = cells.text("StreamRef_")?;
+        let table = transform.table("MsiPatchHeaders")?;
+        let row = table.rows.iter().find(|row| table.key_of(row).first() == Some(&Value::Str(reference.clone())))?;
+        match Cells::of(table, row).0.get("Header") {
+            Some(Value::Binary(bytes)) => Some(bytes.clone()),
+            _ => None,
+        }
+    };
+    match cells.0.get("Header") {
+        Some(Value::Binary(bytes)) if !bytes.is_empty() => Header::Bytes(bytes.clone()),
+        _ => referred().filter(|bytes| !bytes.is_empty()).map_or(Header::Missing, Header::Bytes),
+    }
+}
+
+/// Keys of files that are told more than once with different numbers or in different ways.
+pub(super) fn ambiguous(files: &[ShippedFile]) -> BTreeSet<&str> {
+    let mut seen: BTreeMap<(&str, &Option<String>), usize> = BTreeMap::new();
+    for file in files {
+        *seen.entry((&file.file, &file.cabinet)).or_default() += 1;
+    }
+    seen.into_iter().filter(|(_, count)| *count > 1).map(|((file, _), _)| file).collect()
+}
