@@ -115,7 +115,7 @@ fn swap(text: &str, direction: impl Fn((char, char)) -> (char, char)) -> String 
     text.chars().map(one).collect()
 }
 
-fn type_name(column: &Column) -> String {
+pub(crate) fn type_name(column: &Column) -> String {
     let (letter, width) = match column.kind {
         ColumnKind::Int16 => ('i', 2),
         ColumnKind::Int32 => ('i', 4),

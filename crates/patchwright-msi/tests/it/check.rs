@@ -125,7 +125,7 @@ fn every_fault_has_its_code() {
         (vec![property("PatchOutputPath", "")], "-MISSING_PATCH_PATH"),
         (
             vec![property("ListOfPatchGUIDsToReplace", "nonsense"), property("MinimumRequiredMsiVersion", "200")],
-            "BAD_GUIDS_TO_REPLACE",
+            "BAD_GUIDS_TO_REPLACE -OBSOLETION_WITH_SEQUENCE_DATA",
         ),
         (vec![property("ListOfPatchGUIDsToReplace", GUID)], "-OBSOLETION_WITH_MSI30"),
         (
@@ -276,7 +276,45 @@ fn every_fault_has_its_code() {
         ),
         (vec![Add("FamilyFileRanges", &[F, "app", "1,2", "1"])], "FAMILY_RANGE_COUNT_MISMATCH"),
         (vec![Add("ExternalFiles", &[F, "app", "old/app"])], ""),
+        (
+            (0..256)
+                .map(|number| Add("ExternalFiles", Box::leak(Box::new([F, "app", &*format!("{number}").leak()]))))
+                .collect(),
+            "CANT_CREATE_ONE_PATCH_FILE",
+        ),
         (vec![Add("ExternalFiles", &["Nix", "app", "old/app"])], "EXTFILE_BAD_FAMILY_FIELD"),
+        (
+            vec![
+                Add("FamilyFileRanges", &[F, "app", "16,64", "8,8"]),
+                Add("TargetFiles_OptionalData", &["Old", "app", "", "0,70", "16,8", "32,71"]),
+            ],
+            "-INVALID_RANGE_ELEMENT",
+        ),
+        (
+            vec![
+                Add("FamilyFileRanges", &[F, "app", "16", "8"]),
+                Add("ExternalFiles", &[F, "app", "x", "", "30,40", "2,9", "32"]),
+            ],
+            "",
+        ),
+        (
+            vec![
+                Add("FamilyFileRanges", &[F, "app", "16", "8"]),
+                Add("ExternalFiles", &[F, "app", "x", "", "30,39", "3,9", "32"]),
+            ],
+            "-INVALID_RANGE_ELEMENT -INVALID_RANGE_ELEMENT",
+        ),
+        (
+            vec![
+                Add("FamilyFileRanges", &[F, "app", "16", "8"]),
+                Add("UpgradedFiles_OptionalData", &["New", "app", "", "", "1"]),
+            ],
+            "INVALID_PCP_FAMILYFILERANGES",
+        ),
+        (
+            vec![Add("FamilyFileRanges", &[F, "app", "16", "8"]), property("IncludeWholeFilesOnly", "1")],
+            "INVALID_PCP_FAMILYFILERANGES",
+        ),
         (vec![Add("ExternalFiles", &[F, "", ""])], "EXTFILE_BLANK_FILE_TABLE_KEY EXTFILE_BLANK_PATH_TO_FILE"),
         (vec![Add("ExternalFiles", &[F, LONG, LONG])], "EXTFILE_LONG_FILE_TABLE_KEY EXTFILE_LONG_PATH_TO_FILE"),
         (
@@ -296,6 +334,10 @@ fn every_fault_has_its_code() {
         (vec![Drop("PatchMetadata")], "-MISSING_PATCHMETADATA"),
         (vec![Drop("PatchMetadata"), property("MinimumRequiredMsiVersion", "200")], ""),
         (vec![Remove("PatchMetadata", ", MoreInfoURL")], "PATCHMETADATA_PROP_NOT_SET"),
+        (
+            vec![Remove("PatchMetadata", ", MoreInfoURL"), property("MinimumRequiredMsiVersion", "200")],
+            "-PATCHPROPERTYNOTSET",
+        ),
         (vec![Set("PatchMetadata", ", AllowRemoval", "Value", "maybe")], "INVALID_PATCHMETADATA_PROP"),
         (vec![Set("PatchMetadata", ", Description", "Value", "")], "INVALID_PATCHMETADATA_PROP"),
         (vec![Add("PatchMetadata", &["", "Mine", "x"])], "WRONG_PATCHMETADATA_STRD_PROP"),
