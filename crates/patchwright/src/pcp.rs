@@ -14,7 +14,9 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use crate::atomic::{open_for_reading, write_atomically};
 use crate::error::{Error, ErrorKind, Result};
 use crate::installer::{failed, load};
+use crate::pcp_images::open_images;
 use crate::report::{PcpCheckReport, PcpExportReport, PcpFinding, PcpImportReport, PcpNewReport};
+use crate::windows_path::PathMapping;
 
 /// A text archive or the stream of a cell has at most so many bytes.
 const LARGEST_FILE: u64 = 256 << 20;
@@ -108,25 +110,48 @@ pub fn import(folder: &Path, output: &Path) -> Result<PcpImportReport> {
     })
 }
 
-/// Checks a `.pcp` as far as that is possible without the images: everything that is wrong, at once.
-pub fn check(pcp: &Path) -> Result<PcpCheckReport> {
-    let database = load(pcp)?;
-    let found = patchwright_msi::check::check(&Pcp::read(&database));
+/// Choices of [`check`].
+#[derive(Clone, Debug, Default)]
+pub struct PcpCheckOptions {
+    /// What stands for paths of Windows.
+    pub mappings: Vec<PathMapping>,
+    /// What PATCHWIZ refuses is an error even where a patch can be made.
+    pub strict: bool,
+    /// Look at the tables alone and open no image.
+    pub no_images: bool,
+}
+
+/// Checks a `.pcp` and the images that it names: everything that is wrong, at once.
+///
+/// Files in cabinets are unpacked into a folder for temporary files, which is gone in the end.
+pub fn check(path: &Path, options: &PcpCheckOptions) -> Result<PcpCheckReport> {
+    let pcp = Pcp::read(&load(path)?);
+    let found = if options.no_images {
+        patchwright_msi::check::check(&pcp)
+    } else {
+        let images = open_images(path, &pcp, &options.mappings)?;
+        let judged = patchwright_msi::check::Options { strict: options.strict, ..Default::default() };
+        patchwright_msi::check::check_all(&pcp, &images, judged)
+    };
     let count = |severity| found.iter().filter(|finding| finding.severity == severity).count();
     Ok(PcpCheckReport {
         schema: "patchwright.pcp-check/1",
-        pcp: pcp.to_owned(),
+        pcp: path.to_owned(),
+        images: !options.no_images,
         errors: count(Severity::Error),
         warnings: count(Severity::Warning),
+        notes: count(Severity::Note),
         findings: found.into_iter().map(finding).collect(),
     })
 }
 
-fn finding(found: Finding) -> PcpFinding {
+/// A finding as it is reported.
+pub(crate) fn finding(found: Finding) -> PcpFinding {
     PcpFinding {
         severity: match found.severity {
             Severity::Error => "error",
             Severity::Warning => "warning",
+            Severity::Note => "note",
         },
         code: found.code.name,
         number: format!("0x{:08X}", found.code.number),
@@ -134,6 +159,7 @@ fn finding(found: Finding) -> PcpFinding {
         row: found.row,
         column: found.column,
         message: found.message,
+        details: found.details,
         hint: found.hint,
     }
 }

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use patchwright::Result;
+use patchwright::pcp::PcpCheckOptions;
 use patchwright::report::{PcpCheckReport, PcpExportReport, PcpFinding, PcpImportReport, PcpNewReport};
+use patchwright::{PathMapping, Result};
 
 use super::{Examples, ExitCodes, after_help};
 use crate::console::{Answer, Console};
@@ -26,6 +27,7 @@ const EXAMPLES: Examples = &[
     ("", "patchwright pcp check app.pcp"),
     ("Keep it as text", "patchwright pcp export app.pcp -o app.pcp.d"),
     ("", "patchwright pcp import app.pcp.d -o app.pcp"),
+    ("Check one that was written on Windows", "patchwright pcp check app.pcp --map 'C:\\build=/srv/build'"),
 ];
 
 /// Patch creation properties: what a Windows Installer patch is made of
@@ -74,11 +76,30 @@ enum Verb {
     },
     /// List everything that is wrong with a PCP, with the codes of PATCHWIZ
     ///
-    /// The images are not opened: what can be seen in the tables is checked.
+    /// The tables are checked, and the images that they name: files that are missing, codes and versions that do not fit,
+    /// ranges beyond the ends of files, and more.
+    ///
+    /// Paths without root begin at the folder of the PCP; %NAME% is what the environment has; names are found in any case.
     Check {
         /// The patch creation properties
         pcp: PathBuf,
+        #[command(flatten)]
+        images: ImageArgs,
+        /// Check the tables alone, and open no image
+        #[arg(long, conflicts_with_all = ["map", "strict"])]
+        no_images: bool,
     },
+}
+
+/// How images are found and judged.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ImageArgs {
+    /// Where a folder of Windows is here; the longest prefix that fits a path counts. Repeatable
+    #[arg(long, value_name = "PREFIX=DIR")]
+    pub(crate) map: Vec<PathMapping>,
+    /// Take what PATCHWIZ refuses for an error, even where a patch can be made: images with files in cabinets
+    #[arg(long)]
+    pub(crate) strict: bool,
 }
 
 impl Args {
@@ -99,8 +120,10 @@ impl Args {
                 Ok(console.report(&report, exported)?.warnings(&warnings))
             }
             Verb::Import { dir, output } => console.report(&patchwright::pcp::import(dir, output)?, imported),
-            Verb::Check { pcp } => {
-                let report = patchwright::pcp::check(pcp)?;
+            Verb::Check { pcp, images, no_images } => {
+                let options =
+                    PcpCheckOptions { mappings: images.map.clone(), strict: images.strict, no_images: *no_images };
+                let report = patchwright::pcp::check(pcp, &options)?;
                 let answer = console.report(&report, checked)?;
                 Ok(if report.errors > 0 { answer.no() } else { answer })
             }
@@ -132,11 +155,20 @@ fn checked(report: &PcpCheckReport) -> String {
     std::iter::once(answer + "\n").chain(report.findings.iter().map(found)).collect()
 }
 
-fn found(finding: &PcpFinding) -> String {
+/// Lines that a finding has at most; `--json` has them all.
+const MOST_DETAILS: usize = 20;
+
+pub(crate) fn found(finding: &PcpFinding) -> String {
     let row = finding.row.as_ref().map(|row| format!(" [{}]", escape(row))).unwrap_or_default();
     let column = finding.column.map(|column| format!(".{column}")).unwrap_or_default();
+    let mut details: String =
+        finding.details.iter().take(MOST_DETAILS).map(|line| format!("    {}\n", escape(line))).collect();
+    let left = finding.details.len().saturating_sub(MOST_DETAILS);
+    if left > 0 {
+        details += &format!("    and {left} more; --json has them all\n");
+    }
     format!(
-        "\n{}: {}{row}{column}: {}\n  {} ({})\n  {}\n",
+        "\n{}: {}{row}{column}: {}\n{details}  {} ({})\n  {}\n",
         finding.severity,
         finding.table,
         escape(&finding.message),

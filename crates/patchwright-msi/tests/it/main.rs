@@ -4,7 +4,10 @@
 
 mod archive;
 mod check;
+mod check_images;
 mod database;
+mod image;
+mod world;
 
 use std::io::Cursor;
 
