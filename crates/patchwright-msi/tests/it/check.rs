@@ -10,6 +10,7 @@ use patchwright_msi::pcp::Pcp;
 use crate::{GUID, reread, sound, text};
 
 /// A change of a database.
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Change {
     /// `Table`, key of the row (or `Column=value`), column, value.
     Set(&'static str, &'static str, &'static str, &'static str),

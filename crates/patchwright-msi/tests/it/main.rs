@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod archive;
+mod cabinets;
 mod check;
 mod check_images;
 mod database;

@@ -16,7 +16,7 @@ pub(crate) struct Folder {
     pub(crate) files: BTreeMap<String, Vec<u8>>,
     /// Streams of the installer.
     pub(crate) streams: BTreeMap<String, Vec<u8>>,
-    scratch: Arc<Mutex<BTreeMap<usize, Vec<u8>>>>,
+    pub(crate) scratch: Arc<Mutex<BTreeMap<usize, Vec<u8>>>>,
 }
 
 struct Scratch {
