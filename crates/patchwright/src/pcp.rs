@@ -1,17 +1,19 @@
 //! `patchwright pcp`: patch creation properties, made, brought into text and back, and checked.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use patchwright_msi::check::{Finding, Severity};
 use patchwright_msi::database::Database;
 use patchwright_msi::idt::{self, Archive};
 use patchwright_msi::is_guid;
-use patchwright_msi::pcp::{Image, New, Pcp};
+use patchwright_msi::pcp::{Image, New, Pair, Pcp};
 use rustix::rand::{GetRandomFlags, getrandom};
 
-use crate::atomic::{open_for_reading, write_atomically};
+use crate::atomic::{absolute, open_for_reading, write_atomically};
 use crate::error::{Error, ErrorKind, Result};
 use crate::installer::{failed, load};
 use crate::pcp_images::open_images;
@@ -21,10 +23,19 @@ use crate::windows_path::PathMapping;
 /// A text archive or the stream of a cell has at most so many bytes.
 const LARGEST_FILE: u64 = 256 << 20;
 
-/// Writes a starting `.pcp` that leads from one installer to another.
+/// Installers that a new `.pcp` leads from and to.
+#[derive(Clone, Debug)]
+pub struct PcpPair {
+    /// The old one.
+    pub old: PathBuf,
+    /// The new one; pairs with the same path have the same one.
+    pub new: PathBuf,
+}
+
+/// Writes a starting `.pcp` that leads from old installers to new ones.
 ///
-/// Both paths stand in it as they are given here. Without `patch_guid` the patch gets a random one.
-pub fn new(old: &Path, new: &Path, output: &Path, patch_guid: Option<&str>) -> Result<PcpNewReport> {
+/// Paths without root stand in it as seen from its folder. Without `patch_guid` the patch gets a random one.
+pub fn new(pairs: &[PcpPair], output: &Path, patch_guid: Option<&str>) -> Result<PcpNewReport> {
     let patch_guid = match patch_guid {
         Some(guid) if is_guid(guid) => guid.to_ascii_uppercase(),
         Some(guid) => {
@@ -33,19 +44,49 @@ pub fn new(old: &Path, new: &Path, output: &Path, patch_guid: Option<&str>) -> R
         }
         None => random_guid()?,
     };
-    let (old_tables, new_tables) = (load(old)?, load(new)?);
-    let patch_path = output.with_extension("msp");
-    let options = New {
-        old: Image { path: unicode(old)?, database: &old_tables },
-        new: Image { path: unicode(new)?, database: &new_tables },
-        patch_guid: &patch_guid,
-        patch_path: unicode(&patch_path)?,
+    let mut installers = BTreeMap::new();
+    for path in pairs.iter().flat_map(|pair| [&pair.old, &pair.new]) {
+        if !installers.contains_key(path) {
+            installers.insert(path, (seen_from(output, path)?, load(path)?));
+        }
+    }
+    let image = |path: &PathBuf| {
+        let (path, database) = installers.get(path).expect("read above");
+        Image { path, database }
     };
+    let pairs: Vec<Pair<'_>> = pairs.iter().map(|pair| Pair { old: image(&pair.old), new: image(&pair.new) }).collect();
+    let patch_path = PathBuf::from(output.file_name().unwrap_or_default()).with_extension("msp");
+    let options = New { pairs: &pairs, patch_guid: &patch_guid, patch_path: unicode(&patch_path)? };
     // The errors are about an installer that lacks what is needed, and name it.
     let (database, todos) =
         patchwright_msi::pcp::new(&options).map_err(|error| Error::new(ErrorKind::Malformed, error.to_string()))?;
     save(&database, output)?;
     Ok(PcpNewReport { schema: "patchwright.pcp-new/1", output: output.to_owned(), patch_guid, todos })
+}
+
+/// A path without root as it is seen from the folder of `file`; one with a root stays.
+fn seen_from(file: &Path, path: &Path) -> Result<String> {
+    if path.is_absolute() {
+        return Ok(unicode(path)?.to_owned());
+    }
+    let whole = |path: &Path| {
+        let mut names: Vec<OsString> = Vec::new();
+        for component in absolute(path).components() {
+            match component {
+                // Links are not looked at: what is typed counts.
+                Component::ParentDir => drop(names.pop()),
+                Component::Normal(name) => names.push(name.to_owned()),
+                _ => {}
+            }
+        }
+        names
+    };
+    let (mut folder, names) = (whole(file), whole(path));
+    folder.pop();
+    let common = folder.iter().zip(&names).take_while(|(one, other)| one == other).count();
+    let up = (common..folder.len()).map(|_| OsString::from(".."));
+    let seen: PathBuf = up.chain(names[common..].iter().cloned()).collect();
+    Ok(unicode(&seen)?.to_owned())
 }
 
 /// Writes each table of a database as a text archive into a folder.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use patchwright::pcp::PcpCheckOptions;
+use patchwright::pcp::{PcpCheckOptions, PcpPair};
 use patchwright::report::{PcpCheckReport, PcpExportReport, PcpFinding, PcpImportReport, PcpNewReport};
 use patchwright::{PathMapping, Result};
 
@@ -43,14 +43,16 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Write a starting PCP that leads from one installer to another
+    /// Write a starting PCP that leads from old installers to a new one
     ///
-    /// Product codes and versions are read from the installers. The paths stand in the PCP as they are typed.
+    /// Product codes and versions are read from the installers. Paths without root stand in the PCP as seen from its folder.
     New {
-        /// The old installer, its files uncompressed beside it
-        old: PathBuf,
-        /// The new installer, its files uncompressed beside it
-        new: PathBuf,
+        /// The old installers and, last, the new one
+        #[arg(required = true, num_args = 2.., value_names = ["OLD", "NEW"])]
+        installers: Vec<PathBuf>,
+        /// Another new installer of the same patch, for a product of its own, and an old one of it. Repeatable
+        #[arg(long, num_args = 2, value_names = ["OLD", "NEW"])]
+        also: Vec<PathBuf>,
         /// The file to write
         #[arg(short, long, value_name = "PCP")]
         output: PathBuf,
@@ -105,8 +107,9 @@ pub(crate) struct ImageArgs {
 impl Args {
     pub(crate) fn run(&self, console: &Console) -> Result<Answer> {
         match &self.verb {
-            Verb::New { old, new, output, patch_guid } => {
-                let report = patchwright::pcp::new(old, new, output, patch_guid.as_deref())?;
+            Verb::New { installers, also, output, patch_guid } => {
+                let pairs = pairs(installers, also);
+                let report = patchwright::pcp::new(&pairs, output, patch_guid.as_deref())?;
                 let notes: Vec<String> = report.todos.iter().map(|todo| escape(todo)).collect();
                 Ok(console.report(&report, made)?.notes(notes))
             }
@@ -129,6 +132,13 @@ impl Args {
             }
         }
     }
+}
+
+/// The last of the installers is new, the others are old; what comes besides comes in twos.
+fn pairs(installers: &[PathBuf], also: &[PathBuf]) -> Vec<PcpPair> {
+    let main = installers.split_last().map(|(new, old)| old.iter().map(move |old| (old, new)));
+    let others = also.as_chunks::<2>().0.iter().map(|[old, new]| (old, new));
+    main.into_iter().flatten().chain(others).map(|(old, new)| PcpPair { old: old.clone(), new: new.clone() }).collect()
 }
 
 fn made(report: &PcpNewReport) -> String {
