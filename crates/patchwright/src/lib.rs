@@ -19,6 +19,7 @@
 mod anomaly;
 mod apply;
 mod atomic;
+mod atomic_folder;
 mod check;
 mod diff;
 mod disk;

@@ -14,6 +14,7 @@ use patchwright_msi::pcp::{Image, New, Pair, Pcp};
 use rustix::rand::{GetRandomFlags, getrandom};
 
 use crate::atomic::{absolute, open_for_reading, write_atomically};
+use crate::atomic_folder::{Entry, write_folder};
 use crate::error::{Error, ErrorKind, Result};
 use crate::installer::{failed, load};
 use crate::pcp_images::open_images;
@@ -91,27 +92,35 @@ fn seen_from(file: &Path, path: &Path) -> Result<String> {
 
 /// Writes each table of a database as a text archive into a folder.
 ///
-/// A folder that has an archive of a table which the database lacks is refused: it would come back with the next import.
+/// All files change at once or none does; other files in the folder stay. A folder that has an archive of a table which
+/// the database lacks is refused: it would come back with the next import.
 pub fn export(pcp: &Path, folder: &Path) -> Result<PcpExportReport> {
     let database = load(pcp)?;
     let archives = idt::export(&database).map_err(|error| failed(&error, pcp))?;
-    fs::create_dir_all(folder).map_err(|error| Error::io("make the folder", folder, &error))?;
-    let stale: Vec<String> = archives_in(folder)?
-        .into_iter()
-        .filter(|name| !archives.iter().any(|archive| file_name(archive) == *name))
-        .collect();
+    let exists = fs::exists(folder).map_err(|error| Error::io("find", folder, &error))?;
+    let there = if exists { archives_in(folder)? } else { Vec::new() };
+    let stale: Vec<&String> =
+        there.iter().filter(|name| !archives.iter().any(|archive| file_name(archive) == **name)).collect();
     if !stale.is_empty() {
         let error = Error::new(ErrorKind::Usage, "the folder has archives of tables that the database lacks");
         return Err(error.at(folder).details(stale).hint("remove them, or take another folder"));
     }
-    for archive in &archives {
-        if !archive.streams.is_empty() {
-            let streams = folder.join(&archive.name);
-            fs::create_dir_all(&streams).map_err(|error| Error::io("make the folder", &streams, &error))?;
-            archive.streams.iter().try_for_each(|(name, bytes)| write(&streams.join(name), bytes))?;
+    let is_ours = |name: &str, is_folder: bool| {
+        let archive =
+            archives.iter().any(|archive| if is_folder { archive.name == name } else { file_name(archive) == name });
+        if archive { Entry::Ours } else { Entry::Other }
+    };
+    write_folder(folder, is_ours, |draft| {
+        for archive in &archives {
+            if !archive.streams.is_empty() {
+                let streams = draft.join(&archive.name);
+                fs::create_dir(&streams).map_err(|error| Error::io("make the folder", &streams, &error))?;
+                archive.streams.iter().try_for_each(|(name, bytes)| write(&streams.join(name), bytes))?;
+            }
+            write(&draft.join(file_name(archive)), &archive.text)?;
         }
-        write(&folder.join(file_name(archive)), &archive.text)?;
-    }
+        Ok(())
+    })?;
     Ok(PcpExportReport {
         schema: "patchwright.pcp-export/1",
         pcp: pcp.to_owned(),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use patchwright::pcp::{PcpCheckOptions, PcpPair};
 use patchwright::report::{PcpCheckReport, PcpExportReport, PcpFinding, PcpImportReport, PcpNewReport};
-use patchwright::{PathMapping, Result};
+use patchwright::{Error, ErrorKind, PathMapping, Result};
 
 use super::{Examples, ExitCodes, after_help};
 use crate::console::{Answer, Console};
@@ -25,6 +25,7 @@ pub(crate) const VERBS: usize = 4;
 const EXAMPLES: Examples = &[
     ("From two installers to a checked file", "patchwright pcp new 1.0/app.msi 1.1/app.msi -o app.pcp"),
     ("", "patchwright pcp check app.pcp"),
+    ("From several old ones", "patchwright pcp new 1.0/app.msi 1.0.1/app.msi 1.1/app.msi -o app.pcp"),
     ("Keep it as text", "patchwright pcp export app.pcp -o app.pcp.d"),
     ("", "patchwright pcp import app.pcp.d -o app.pcp"),
     ("Check one that was written on Windows", "patchwright pcp check app.pcp --map 'C:\\build=/srv/build'"),
@@ -46,9 +47,10 @@ enum Verb {
     /// Write a starting PCP that leads from old installers to a new one
     ///
     /// Product codes and versions are read from the installers. Paths without root stand in the PCP as seen from its folder.
+    #[command(override_usage = "patchwright pcp new [OPTIONS] -o <PCP> <OLD>... <NEW>")]
     New {
         /// The old installers and, last, the new one
-        #[arg(required = true, num_args = 2.., value_names = ["OLD", "NEW"])]
+        #[arg(value_name = "OLD... NEW", num_args = 1.., required = true)]
         installers: Vec<PathBuf>,
         /// Another new installer of the same patch, for a product of its own, and an old one of it. Repeatable
         #[arg(long, num_args = 2, value_names = ["OLD", "NEW"])]
@@ -108,7 +110,7 @@ impl Args {
     pub(crate) fn run(&self, console: &Console) -> Result<Answer> {
         match &self.verb {
             Verb::New { installers, also, output, patch_guid } => {
-                let pairs = pairs(installers, also);
+                let pairs = pairs(installers, also)?;
                 let report = patchwright::pcp::new(&pairs, output, patch_guid.as_deref())?;
                 let notes: Vec<String> = report.todos.iter().map(|todo| escape(todo)).collect();
                 Ok(console.report(&report, made)?.notes(notes))
@@ -135,10 +137,14 @@ impl Args {
 }
 
 /// The last of the installers is new, the others are old; what comes besides comes in twos.
-fn pairs(installers: &[PathBuf], also: &[PathBuf]) -> Vec<PcpPair> {
-    let main = installers.split_last().map(|(new, old)| old.iter().map(move |old| (old, new)));
+fn pairs(installers: &[PathBuf], also: &[PathBuf]) -> Result<Vec<PcpPair>> {
+    let (new, old) = match installers.split_last() {
+        Some((new, old)) if !old.is_empty() => (new, old),
+        _ => return Err(Error::new(ErrorKind::Usage, "name at least one old installer and, last, the new one")),
+    };
     let others = also.as_chunks::<2>().0.iter().map(|[old, new]| (old, new));
-    main.into_iter().flatten().chain(others).map(|(old, new)| PcpPair { old: old.clone(), new: new.clone() }).collect()
+    let pairs = old.iter().map(|old| (old, new)).chain(others);
+    Ok(pairs.map(|(old, new)| PcpPair { old: old.clone(), new: new.clone() }).collect())
 }
 
 fn made(report: &PcpNewReport) -> String {

@@ -9,20 +9,55 @@ use crate::harness::{Sandbox, check_errors};
 
 const NEW: &str = "pcp new 1.0/app.msi 1.1/app.msi -o app.pcp --patch-guid {5406b219-a1ac-4bc4-8695-72292c8195ac}";
 
-/// Two installers, made of text archives.
+/// Two installers, made of text archives, each with a file beside it.
 fn installers(sandbox: &Sandbox) {
-    for version in ["1.0", "1.1"] {
-        sandbox.write(
-            "msi.d/Property.idt",
-            format!(
-                "Property\tValue\ns72\tl0\nProperty\tProperty\nManufacturer\tExample\nProductCode\t\
-                 {{11111111-2222-3333-4444-555555555555}}\nProductName\tNote Pad\nProductVersion\t{version}.0\n\
-                 ARPHELPLINK\thttps://example.org\n"
-            ),
-        );
-        sandbox.write(&format!("{version}/file"), "");
-        sandbox.ok(&format!("pcp import msi.d -o {version}/app.msi"));
+    for (version, package) in [("1.0", "A0"), ("1.1", "A1")] {
+        installer(sandbox, version, package, "{11111111-2222-3333-4444-555555555555}");
     }
+}
+
+fn installer(sandbox: &Sandbox, version: &str, package: &str, product: &str) {
+    let archives = [
+        (
+            "Property",
+            format!(
+                "Property\tValue\ns72\tl0\nProperty\tProperty\nManufacturer\tExample\nProductCode\t{product}\n\
+                 ProductName\tNote Pad\nProductVersion\t{version}.0\nARPHELPLINK\thttps://example.org\n\
+                 UpgradeCode\t{{AAAAAAAA-BBBB-CCCC-DDDD-EEEEEEEEEEEE}}\n"
+            ),
+        ),
+        (
+            "Directory",
+            "Directory\tDirectory_Parent\tDefaultDir\ns72\tS72\tl255\nDirectory\tDirectory\nTARGETDIR\t\tSourceDir\n\
+             Bin\tTARGETDIR\tbin\n"
+                .to_owned(),
+        ),
+        ("Component", "Component\tDirectory_\ns72\ts72\nComponent\tComponent\nMain\tBin\n".to_owned()),
+        (
+            "File",
+            "File\tComponent_\tFileName\tFileSize\tVersion\tLanguage\tAttributes\tSequence\n\
+             s72\ts72\tl255\ti4\tS72\tS20\tI2\ti4\nFile\tFile\napp\tMain\tapp.exe\t7\t\t\t\t1\n"
+                .to_owned(),
+        ),
+        (
+            "Media",
+            "DiskId\tLastSequence\tDiskPrompt\tCabinet\tVolumeLabel\tSource\ni2\ti4\tL64\tS255\tS32\tS72\n\
+             Media\tDiskId\n1\t1\t\t\t\t\n"
+                .to_owned(),
+        ),
+        (
+            "_SummaryInformation",
+            format!(
+                "PropertyId\tValue\ni2\tl255\n_SummaryInformation\tPropertyId\n1\t1252\n7\tx64;1033\n\
+                 9\t{{00000000-0000-0000-0000-0000000000{package}}}\n14\t200\n15\t0\n"
+            ),
+        ),
+    ];
+    for (name, text) in archives {
+        sandbox.write(&format!("msi.d/{name}.idt"), text);
+    }
+    sandbox.write(&format!("{version}/bin/app.exe"), format!("app {version}"));
+    sandbox.ok(&format!("pcp import msi.d -o {version}/app.msi"));
 }
 
 #[test]
@@ -98,6 +133,130 @@ error: TargetFiles_OptionalData [Nix, app].IgnoreOffsets: 2 offsets and 1 length
     assert_eq!(report["findings"][1]["row"], "Nix, app");
 }
 
+/// Old versions in any order, two products, a file in another folder: what is made passes the check.
+#[test]
+fn several_installers_become_families_and_targets() {
+    let sandbox = Sandbox::new();
+    installers(&sandbox);
+    installer(&sandbox, "1.0.5", "A5", "{11111111-2222-3333-4444-555555555555}");
+    installer(&sandbox, "1.2", "B0", "{22222222-2222-3333-4444-555555555555}");
+    installer(&sandbox, "1.3", "B1", "{22222222-2222-3333-4444-555555555555}");
+    sandbox.write("out/x", "");
+    sandbox.ok("pcp new 1.0.5/app.msi 1.0/app.msi 1.1/app.msi --also 1.2/app.msi 1.3/app.msi -o out/app.pcp");
+    assert_eq!(sandbox.ok("pcp check out/app.pcp").stdout, "yes: out/app.pcp is sound\n");
+    sandbox.ok("pcp export out/app.pcp -o text");
+    let rows = |table: &str| {
+        let text = String::from_utf8(sandbox.read(&format!("text/{table}.idt"))).unwrap();
+        text.lines().skip(3).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        rows("TargetImages"),
+        [
+            "Old\t../1.0/app.msi\t\tNew\t1\t0x00000922\t0",
+            "Old2\t../1.0.5/app.msi\t\tNew\t2\t0x00000922\t0",
+            "Old3\t../1.2/app.msi\t\tNew2\t3\t0x00000922\t0",
+        ]
+    );
+    assert_eq!(rows("UpgradedImages"), ["New\t../1.1/app.msi\t\t\tNotePad", "New2\t../1.3/app.msi\t\t\tNotePad2"]);
+    assert_eq!(
+        rows("PatchSequence"),
+        [
+            "NotePad\t{11111111-2222-3333-4444-555555555555}\t1.1.0\t1",
+            "NotePad2\t{22222222-2222-3333-4444-555555555555}\t1.3.0\t1",
+        ]
+    );
+    // One pair of one product: the row is for all targets; a major upgrade has none.
+    sandbox.ok("pcp new 1.0/app.msi 1.1/app.msi -o one.pcp");
+    sandbox.ok("pcp export one.pcp -o one");
+    assert!(String::from_utf8(sandbox.read("one/PatchSequence.idt")).unwrap().ends_with("NotePad\t\t1.1.0\t1\r\n"));
+    let ran = sandbox.ok("pcp new 1.0/app.msi 1.3/app.msi -o major.pcp");
+    assert!(ran.stderr.contains("the product codes differ"), "{ran:?}");
+    let (code, report) = sandbox.json("pcp check major.pcp");
+    assert_eq!((code, &report["errors"], &report["notes"]), (0, &0.into(), &1.into()));
+    sandbox.ok("pcp export major.pcp -o major");
+    assert!(!sandbox.path("major/PatchSequence.idt").exists());
+}
+
+/// Paths of Windows are mapped, and what is wrong with an image is found; or not looked for.
+#[test]
+fn images_are_found_and_looked_into() {
+    let sandbox = Sandbox::new();
+    installers(&sandbox);
+    sandbox.ok(NEW);
+    sandbox.ok("pcp export app.pcp -o text");
+    sandbox.write(
+        "text/TargetImages.idt",
+        "Target\tMsiPath\tSymbolPaths\tUpgraded\tOrder\tProductValidateFlags\tIgnoreMissingSrcFiles\n\
+         s13\ts255\tS255\ts13\ti2\tS16\ti2\nTargetImages\tTarget\n\
+         Old\tC:\\Build\\Out\\1.0\\APP.MSI\t\tNew\t1\t0x00000922\t0\n",
+    );
+    sandbox.write(
+        "text/UpgradedImages.idt",
+        "Upgraded\tMsiPath\tPatchMsiPath\tSymbolPaths\tFamily\ns13\ts255\tS255\tS255\ts8\nUpgradedImages\tUpgraded\n\
+         New\t%version%\\app.msi\t\t\tNotePad\n",
+    );
+    sandbox.ok("pcp import text -o windows.pcp");
+    let (code, report) = sandbox.json("pcp check windows.pcp");
+    assert_eq!(code, 1);
+    assert_eq!(report["images"], true);
+    let codes: Vec<&str> =
+        report["findings"].as_array().unwrap().iter().map(|found| found["code"].as_str().unwrap()).collect();
+    assert_eq!(codes, ["ERROR_PCW_FAILED_EXPAND_PATH", "ERROR_PCW_IMAGE_PATH_NOT_EXIST"]);
+    assert_eq!(sandbox.ok("pcp check windows.pcp --no-images").stdout, "yes: windows.pcp is sound\n");
+    let check = |more: &[&str]| {
+        let mut command = sandbox.command("pcp check windows.pcp --map");
+        let map = format!(r"c:\build\out={}", sandbox.path("").display());
+        crate::harness::Ran::of(command.arg(map).args(more).env("Version", "1.1"))
+    };
+    let ran = check(&[]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, "yes: windows.pcp is sound\n"), "{}", ran.stderr);
+    // A file is missing.
+    fs::remove_file(sandbox.path("1.1/bin/app.exe")).unwrap();
+    let ran = check(&[]);
+    assert_eq!(
+        (ran.code, ran.stdout.as_str()),
+        (
+            1,
+            "\
+no: windows.pcp has 1 error, 0 warnings
+
+error: UpgradedImages [New].MsiPath: 1 file missing
+    app: bin/app.exe is missing
+  ERROR_PCW_UPGRADED_MISSING_SRC_FILES (0xC00E5121)
+  lay all files of the image out beside it; for an old image, IgnoreMissingSrcFiles may be 1
+"
+        )
+    );
+    check_errors(
+        &sandbox,
+        &[
+            ("pcp check windows.pcp --map build=/srv", 2, "does not begin as C:"),
+            ("pcp check windows.pcp --map C:=/srv --no-images", 2, "--no-images"),
+        ],
+    );
+}
+
+/// An export is whole or does not happen, and leaves other people's files alone.
+#[test]
+fn an_export_changes_all_of_a_folder_or_nothing() {
+    let sandbox = Sandbox::new();
+    installers(&sandbox);
+    sandbox.ok(NEW);
+    sandbox.write("text/README", "mine");
+    sandbox.ok("pcp export app.pcp -o text");
+    assert_eq!(sandbox.read("text/README"), b"mine");
+    sandbox.write("text/Properties.idt", "broken");
+    sandbox.ok("pcp export app.pcp -o text");
+    let before = sandbox.listing("text");
+    // What is refused changes nothing.
+    sandbox.write("text/more/file", "");
+    check_errors(&sandbox, &[("pcp export app.pcp -o text", 2, "folders that are not ours")]);
+    fs::remove_dir_all(sandbox.path("text/more")).unwrap();
+    assert_eq!(sandbox.listing("text"), before);
+    let left = fs::read_dir(sandbox.path("")).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(left.filter(|name| name.to_string_lossy().starts_with(".patchwright")).count(), 0);
+}
+
 #[test]
 fn what_cannot_be_is_refused() {
     let sandbox = Sandbox::new();
@@ -120,6 +279,7 @@ fn what_cannot_be_is_refused() {
             ("pcp export app.pcp -o stale", 2, "Gone.idt"),
             ("pcp new app.pcp 1.1/app.msi -o x", 3, "app.pcp: table Property: it is missing"),
             ("pcp new 1.0/app.msi 1.1/app.msi -o x --patch-guid 1", 2, "'1' is no GUID"),
+            ("pcp new 1.0/app.msi -o x", 2, "at least one old installer"),
         ],
     );
     assert!(!sandbox.path("x").exists());
