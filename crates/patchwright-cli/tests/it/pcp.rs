@@ -286,21 +286,24 @@ fn what_cannot_be_is_refused() {
 }
 
 /// Says that a group of tests cannot run here, where `xtask test` can see it.
-fn skip(reason: &str) {
-    eprintln!("skipped: msitools: {reason}");
+fn skip(group: &str, reason: &str) {
+    eprintln!("skipped: {group}: {reason}");
     if let Some(path) = env::var_os("PATCHWRIGHT_SKIPS") {
         let mut skips = fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
-        writeln!(skips, "skipped: msitools: {reason}").unwrap();
+        writeln!(skips, "skipped: {group}: {reason}").unwrap();
     }
+}
+
+/// Whether a command is there.
+fn has(name: &str) -> bool {
+    Command::new(name).arg("--help").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
 }
 
 /// GNOME's msitools reads what we import, and we read what it imports: every table is the same.
 #[test]
 fn msitools_reads_and_writes_the_same() {
-    let has =
-        |name: &str| Command::new(name).arg("--help").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
     if !has("msiinfo") || !has("msibuild") {
-        skip("msiinfo and msibuild are needed");
+        skip("msitools", "msiinfo and msibuild are needed");
         return;
     }
     let sandbox = Sandbox::new();
@@ -340,5 +343,132 @@ fn msitools_reads_and_writes_the_same() {
     for table in tables().filter(|name| !["_SummaryInformation", "Escaped"].contains(name)) {
         let [ours, theirs] = ["ours", "theirs"].map(|folder| sandbox.read(&format!("{folder}/{table}.idt")));
         assert_eq!(String::from_utf8_lossy(&theirs), String::from_utf8_lossy(&ours), "{table}");
+    }
+}
+
+/// Debian's Wine, called directly: its wrapper asks for a 32-bit one.
+const WINE: &str = "/usr/lib/wine/wine64";
+const MSIDB: &str = "/usr/lib/x86_64-linux-gnu/wine/x86_64-windows/msidb.exe";
+
+/// Wine's `msidb` writes what we write, and what it reads of ours comes back the same.
+///
+/// It differs in what the documentation of Microsoft's own has and Wine lacks: `.ibd` behind the names of streams, and the
+/// code page before the name of a table whose texts need it, without which it does read the file.
+#[test]
+fn wine_msidb_reads_and_writes_the_same() {
+    if !fs::exists(WINE).unwrap() || !fs::exists(MSIDB).unwrap() {
+        skip("Wine", "Debian's wine64 with msidb is needed");
+        return;
+    }
+    let sandbox = Sandbox::new();
+    installers(&sandbox);
+    sandbox.ok(NEW);
+    sandbox.ok("pcp export app.pcp -o text");
+    sandbox.write(
+        "text/Icons.idt",
+        "Name\tSize\tData\r\ns72\ti2\tV0\r\nIcons\tName\tSize\r\na b\t16\tx.ico\r\nc\t9\t\r\n",
+    );
+    sandbox.write("text/Icons/x.ico", b"\0\xff\r\n");
+    sandbox.ok("pcp import text -o ours.pcp");
+    sandbox.ok("pcp export ours.pcp -o ours");
+    // The same with a letter that is not ASCII.
+    sandbox.write("letters/T.idt", b"A\r\ns72\r\n1252\tT\tA\r\nGr\xfc\xdfe\r\n");
+    sandbox.write("letters/_ForceCodepage.idt", "\r\n\r\n1252\t_ForceCodepage\r\n");
+    sandbox.ok("pcp import letters -o letters.pcp");
+    let windows = |name: &str| format!("Z:{}", sandbox.path(name).display()).replace('/', "\\");
+    let wine = |args: &[&str]| {
+        let mut command = Command::new(WINE);
+        command.arg(MSIDB).args(args).current_dir(sandbox.path("")).stdin(Stdio::null());
+        command.env("WINEPREFIX", sandbox.path("prefix")).env("WINEDEBUG", "-all").env("HOME", sandbox.path(""));
+        command.env("WINEDLLOVERRIDES", "mscoree,mshtml=").env_remove("DISPLAY");
+        let ran = command.output().unwrap();
+        assert!(ran.status.success(), "{args:?}: {ran:?}");
+    };
+    fs::create_dir(sandbox.path("theirs")).unwrap();
+    fs::create_dir(sandbox.path("letters-theirs")).unwrap();
+    wine(&["-d", &windows("ours.pcp"), "-f", &windows("theirs"), "-e", "*"]);
+    wine(&["-d", &windows("letters.pcp"), "-f", &windows("letters-theirs"), "-e", "*"]);
+    let names = |folder: &str| -> Vec<String> {
+        let entries = fs::read_dir(sandbox.path(folder)).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<String> = entries.map(|name| name.into_string().unwrap()).collect();
+        names.sort();
+        names.into_iter().filter(|name| name.ends_with(".idt") && name != "_SummaryInformation.idt").collect()
+    };
+    let tables: Vec<String> = names("ours").into_iter().filter(|name| name != "_ForceCodepage.idt").collect();
+    assert_eq!(names("theirs"), tables);
+    for table in &tables {
+        let [ours, theirs] = ["ours", "theirs"].map(|folder| sandbox.read(&format!("{folder}/{table}")));
+        let ours = String::from_utf8(ours).unwrap().replace(".ibd", "");
+        assert_eq!(String::from_utf8_lossy(&theirs), ours, "{table}");
+    }
+    assert_eq!(sandbox.read("theirs/Icons/a b.16"), sandbox.read("ours/Icons/a b.16.ibd"));
+    assert_eq!(sandbox.read("letters-theirs/T.idt"), b"A\r\ns72\r\nT\tA\r\nGr\xfc\xdfe\r\n");
+    // And the way back.
+    let (made, folder) = (windows("again.pcp"), windows("ours"));
+    let mut import = vec!["-c", "-d", &made, "-f", &folder, "-i"];
+    import.extend(tables.iter().map(String::as_str));
+    wine(&import);
+    sandbox.ok("pcp export again.pcp -o again");
+    for table in &tables {
+        let [ours, again] = ["ours", "again"].map(|folder| sandbox.read(&format!("{folder}/{table}")));
+        assert_eq!(String::from_utf8_lossy(&again), String::from_utf8_lossy(&ours), "{table}");
+    }
+    assert_eq!(sandbox.read("again/Icons/a b.16.ibd"), b"\0\xff\r\n");
+    let _ = Command::new("/usr/lib/wine/wineserver64").arg("-k").env("WINEPREFIX", sandbox.path("prefix")).status();
+}
+
+/// An installer that `wixl` makes, its files in a cabinet inside: they are unpacked, and PATCHWIZ's objection is a note.
+#[test]
+fn installers_of_wixl_are_images() {
+    if !has("wixl") {
+        skip("wixl", "wixl is needed");
+        return;
+    }
+    let sandbox = Sandbox::new();
+    for (version, package) in [("1.0.0", "A"), ("1.1.0", "B")] {
+        let product = format!(
+            r#"<?xml version="1.0"?><Wix xmlns="http://schemas.microsoft.com/wix/2006/wi">
+            <Product Id="{{11111111-2222-3333-4444-555555555555}}" UpgradeCode="{{AAAAAAAA-BBBB-CCCC-DDDD-EEEEEEEEEEEE}}"
+              Name="Note Pad" Version="{version}" Manufacturer="Example" Language="1033">
+            <Package Id="{{{package}0000000-0000-0000-0000-000000000000}}" InstallerVersion="310" Compressed="yes"/>
+            <Property Id="ARPHELPLINK" Value="https://example.org"/>
+            <Media Id="1" Cabinet="data.cab" EmbedCab="yes"/>
+            <Directory Id="TARGETDIR" Name="SourceDir"><Directory Id="ProgramFilesFolder"><Directory Id="D" Name="Note Pad">
+              <Component Id="C" Guid="{{11111111-2222-3333-4444-666666666666}}">
+                <File Id="app" Name="application.exe" Source="app.exe" KeyPath="yes"/>
+                <File Id="help" Name="help.txt" Source="help.txt"/>
+              </Component></Directory></Directory></Directory>
+            <Feature Id="F" Level="1"><ComponentRef Id="C"/></Feature></Product></Wix>"#
+        );
+        sandbox.write("app.wxs", product);
+        sandbox.write("app.exe", format!("application {version} ").repeat(10_000));
+        sandbox.write("help.txt", "help");
+        let ran = Command::new("wixl")
+            .args(["-o", &format!("{version}.msi"), "app.wxs"])
+            .current_dir(sandbox.path(""))
+            .output();
+        assert!(ran.as_ref().unwrap().status.success(), "{ran:?}");
+    }
+    sandbox.ok("pcp new 1.0.0.msi 1.1.0.msi -o app.pcp");
+    let (code, report) = sandbox.json("pcp check app.pcp");
+    assert_eq!(
+        (code, &report["errors"], &report["warnings"], &report["notes"]),
+        (0, &0.into(), &0.into(), &2.into()),
+        "{report:#}"
+    );
+    let (code, report) = sandbox.json("pcp check app.pcp --strict");
+    assert_eq!((code, &report["errors"]), (1, &2.into()), "{report:#}");
+    // Ranges are measured by what comes out of the cabinet: 180,000 bytes.
+    sandbox.ok("pcp export app.pcp -o text");
+    for (offset, expect) in [(179_996, 0), (179_997, 1)] {
+        sandbox.write(
+            "text/TargetFiles_OptionalData.idt",
+            format!(
+                "Target\tFTK\tSymbolPaths\tIgnoreOffsets\tIgnoreLengths\tRetainOffsets\ns13\ts255\tS255\tS255\tS255\tS255\n\
+                 TargetFiles_OptionalData\tTarget\tFTK\nOld\tapp\t\t{offset}\t4\t\n"
+            ),
+        );
+        sandbox.ok("pcp import text -o ranges.pcp");
+        assert_eq!(sandbox.json("pcp check ranges.pcp").1["errors"], expect);
     }
 }
