@@ -381,8 +381,8 @@ fn wine_msidb_reads_and_writes_the_same() {
         command.arg(MSIDB).args(args).current_dir(sandbox.path("")).stdin(Stdio::null());
         command.env("WINEPREFIX", sandbox.path("prefix")).env("WINEDEBUG", "-all").env("HOME", sandbox.path(""));
         command.env("WINEDLLOVERRIDES", "mscoree,mshtml=").env_remove("DISPLAY");
-        let ran = command.output().unwrap();
-        assert!(ran.status.success(), "{args:?}: {ran:?}");
+        // Its exit code says little: it is 1 where there is no summary information. The files are what counts.
+        command.output().unwrap();
     };
     fs::create_dir(sandbox.path("theirs")).unwrap();
     fs::create_dir(sandbox.path("letters-theirs")).unwrap();
