@@ -1,4 +1,6 @@
-//! The codes of PATCHWIZ that a check can give, by name and number.
+//! The codes of PATCHWIZ, by name and number, and what becomes of each here.
+//!
+//! The page `docs/guide/patchwiz-codes.md` is made from this table.
 
 /// A code: what `UiCreatePatchPackageEx` would return, or what it would write to its log as a warning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -9,112 +11,284 @@ pub struct Code {
     pub name: &'static str,
 }
 
+/// What becomes of a code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// `pcp check` gives it.
+    Check,
+    /// Building a patch gives it.
+    Build,
+    /// Nothing gives it, for this reason.
+    Never(&'static str),
+}
+
+/// A line of the table of codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The code.
+    pub code: Code,
+    /// What it says.
+    pub meaning: &'static str,
+    /// What becomes of it.
+    pub usage: Use,
+}
+
+/// Every code of the header, by number.
+pub fn table() -> Vec<Entry> {
+    let parts = [CHECKED_AND_BUILT, NOT_GIVEN, WARNINGS, WARNINGS_NOT_GIVEN, MESSAGES];
+    let mut table: Vec<Entry> = parts.into_iter().flatten().copied().collect();
+    table.sort_by_key(|entry| entry.code.number);
+    table
+}
+
 macro_rules! codes {
-    ($base:literal $prefix:literal: $($name:ident $offset:literal)*) => {
+    ($list:ident: $base:literal $prefix:literal: $($name:ident $offset:literal $usage:ident $meaning:literal)*) => {
         $(
-            #[doc = concat!("`", $prefix, stringify!($name), "`")]
+            #[doc = concat!("`", $prefix, stringify!($name), "`: ", $meaning)]
             pub const $name: Code = Code { number: $base + $offset, name: concat!($prefix, stringify!($name)) };
         )*
+        const $list: &[Entry] = &[$(Entry { code: $name, meaning: $meaning, usage: Use::$usage }),*];
     };
 }
 
-codes! { 0xC00E_5101 "ERROR_PCW_":
-    MISSING_PATCH_PATH 0x03
-    MISSING_PATCH_GUID 0x06
-    BAD_PATCH_GUID 0x07
-    BAD_GUIDS_TO_REPLACE 0x08
-    BAD_TARGET_PRODUCT_CODE_LIST 0x09
-    NO_UPGRADED_IMAGES_TO_PATCH 0x0a
-    BAD_API_PATCHING_SYMBOL_FLAGS 0x0c
-    UPGRADED_IMAGE_NAME_TOO_LONG 0x0e
-    BAD_UPGRADED_IMAGE_NAME 0x0f
-    DUP_UPGRADED_IMAGE_NAME 0x10
-    UPGRADED_IMAGE_PATH_TOO_LONG 0x11
-    UPGRADED_IMAGE_PATH_EMPTY 0x12
-    TARGET_IMAGE_NAME_TOO_LONG 0x16
-    BAD_TARGET_IMAGE_NAME 0x17
-    DUP_TARGET_IMAGE_NAME 0x18
-    TARGET_IMAGE_PATH_TOO_LONG 0x19
-    TARGET_IMAGE_PATH_EMPTY 0x1a
-    TARGET_BAD_PROD_VALIDATE 0x1e
-    IMAGE_FAMILY_NAME_TOO_LONG 0x22
-    BAD_IMAGE_FAMILY_NAME 0x23
-    DUP_IMAGE_FAMILY_NAME 0x24
-    BAD_IMAGE_FAMILY_SRC_PROP 0x25
-    UFILEDATA_LONG_FILE_TABLE_KEY 0x26
-    UFILEDATA_BLANK_FILE_TABLE_KEY 0x27
-    EXTFILE_LONG_FILE_TABLE_KEY 0x29
-    EXTFILE_BLANK_FILE_TABLE_KEY 0x2a
-    EXTFILE_BAD_FAMILY_FIELD 0x2b
-    EXTFILE_LONG_PATH_TO_FILE 0x2c
-    EXTFILE_BLANK_PATH_TO_FILE 0x2d
-    BAD_IMAGE_FAMILY_DISKID 0x3c
-    BAD_IMAGE_FAMILY_FILESEQSTART 0x3d
-    BAD_UPGRADED_IMAGE_FAMILY 0x3e
-    BAD_TARGET_IMAGE_UPGRADED 0x3f
-    UFILEDATA_BAD_UPGRADED_FIELD 0x41
-    TFILEDATA_LONG_FILE_TABLE_KEY 0x4b
-    TFILEDATA_BLANK_FILE_TABLE_KEY 0x4c
-    TFILEDATA_BAD_TARGET_FIELD 0x4e
-    UPGRADED_IMAGE_PATCH_PATH_TOO_LONG 0x4f
-    UFILEIGNORE_BAD_UPGRADED_FIELD 0x53
-    UFILEIGNORE_LONG_FILE_TABLE_KEY 0x54
-    UFILEIGNORE_BLANK_FILE_TABLE_KEY 0x55
-    UFILEIGNORE_BAD_FILE_TABLE_KEY 0x56
-    FAMILY_RANGE_NAME_TOO_LONG 0x57
-    BAD_FAMILY_RANGE_NAME 0x58
-    FAMILY_RANGE_LONG_FILE_TABLE_KEY 0x59
-    FAMILY_RANGE_BLANK_FILE_TABLE_KEY 0x5a
-    FAMILY_RANGE_LONG_RETAIN_OFFSETS 0x5b
-    FAMILY_RANGE_BLANK_RETAIN_OFFSETS 0x5c
-    FAMILY_RANGE_BAD_RETAIN_OFFSETS 0x5d
-    FAMILY_RANGE_LONG_RETAIN_LENGTHS 0x5e
-    FAMILY_RANGE_BLANK_RETAIN_LENGTHS 0x5f
-    FAMILY_RANGE_BAD_RETAIN_LENGTHS 0x60
-    FAMILY_RANGE_COUNT_MISMATCH 0x61
-    EXTFILE_LONG_IGNORE_OFFSETS 0x62
-    EXTFILE_BAD_IGNORE_OFFSETS 0x63
-    EXTFILE_LONG_IGNORE_LENGTHS 0x64
-    EXTFILE_BAD_IGNORE_LENGTHS 0x65
-    EXTFILE_IGNORE_COUNT_MISMATCH 0x66
-    EXTFILE_LONG_RETAIN_OFFSETS 0x67
-    EXTFILE_BAD_RETAIN_OFFSETS 0x68
-    EXTFILE_RETAIN_COUNT_MISMATCH 0x69
-    TFILEDATA_LONG_IGNORE_OFFSETS 0x6a
-    TFILEDATA_BAD_IGNORE_OFFSETS 0x6b
-    TFILEDATA_LONG_IGNORE_LENGTHS 0x6c
-    TFILEDATA_BAD_IGNORE_LENGTHS 0x6d
-    TFILEDATA_IGNORE_COUNT_MISMATCH 0x6e
-    TFILEDATA_LONG_RETAIN_OFFSETS 0x6f
-    TFILEDATA_BAD_RETAIN_OFFSETS 0x70
-    TFILEDATA_RETAIN_COUNT_MISMATCH 0x71
-    BAD_SEQUENCE 0x87
-    NULL_PATCHFAMILY 0x89
-    SEQUENCING_BAD_TARGET 0x8d
-    PATCHMETADATA_PROP_NOT_SET 0x8e
-    INVALID_PATCHMETADATA_PROP 0x8f
-    INVALID_SUPERCEDENCE 0x90
-    WRONG_PATCHMETADATA_STRD_PROP 0x92
-    INVALID_PCP_PROPERTY 0x101
-    INVALID_PCP_TARGETIMAGES 0x102
-    INVALID_SUPERSEDENCE_VALUE 0x107
-    INVALID_PCP_UPGRADEDFILESTOIGNORE 0x10b
-    INVALID_PCP_UPGRADEDIMAGES 0x10c
-    INVALID_PCP_EXTERNALFILES 0x10d
-    INVALID_PCP_IMAGEFAMILIES 0x10e
-    INVALID_PCP_PATCHSEQUENCE 0x10f
-    INVALID_PCP_TARGETFILES_OPTIONALDATA 0x110
-    INVALID_PCP_UPGRADEDFILES_OPTIONALDATA 0x111
-    MISSING_PATCHMETADATA 0x112
-    INVALID_RANGE_ELEMENT 0x114
-    INVALID_PCP_PROPERTIES 0x116
-    INVALID_PCP_FAMILYFILERANGES 0x117
+/// Codes that nothing gives: they stand in the table alone.
+macro_rules! never {
+    ($list:ident: $base:literal $prefix:literal: $($name:ident $offset:literal $meaning:literal $why:literal)*) => {
+        const $list: &[Entry] = &[$(Entry {
+            code: Code { number: $base + $offset, name: concat!($prefix, stringify!($name)) },
+            meaning: $meaning,
+            usage: Use::Never($why),
+        }),*];
+    };
 }
 
-codes! { 0xC010_5101 "WARN_":
-    SEQUENCE_DATA_GENERATION_DISABLED 0x01
-    SEQUENCE_DATA_SUPERSEDENCE_IGNORED 0x02
-    INVALID_TRANSFORM_VALIDATION 0x06
-    OBSOLETION_WITH_MSI30 0x10
-    OBSOLETION_WITH_PATCHSEQUENCE 0x12
+codes! { CHECKED_AND_BUILT: 0xC00E_5101 "ERROR_PCW_":
+    PCP_DOESNT_EXIST 0x00 Build "the .pcp does not exist"
+    PCP_BAD_FORMAT 0x01 Build "the .pcp is no database of Windows Installer"
+    CANT_CREATE_TEMP_FOLDER 0x02 Build "the folder for temporary files cannot be made, or is there and must not be emptied"
+    MISSING_PATCH_PATH 0x03 Check "no szPatchPath argument and no Properties.PatchOutputPath"
+    CANT_OVERWRITE_PATCH 0x04 Build "output .msp exists and cannot be replaced"
+    CANT_CREATE_PATCH_FILE 0x05 Build "output .msp cannot be created"
+    MISSING_PATCH_GUID 0x06 Check "Properties.PatchGUID absent"
+    BAD_PATCH_GUID 0x07 Check "Properties.PatchGUID is not a GUID"
+    BAD_GUIDS_TO_REPLACE 0x08 Check "Properties.ListOfPatchGUIDsToReplace malformed"
+    BAD_TARGET_PRODUCT_CODE_LIST 0x09 Check "Properties.ListOfTargetProductCodes malformed"
+    NO_UPGRADED_IMAGES_TO_PATCH 0x0a Check "no upgraded image that a target image names"
+    BAD_API_PATCHING_SYMBOL_FLAGS 0x0c Check "Properties.ApiPatchingSymbolFlags not a valid flag value"
+    UPGRADED_IMAGE_NAME_TOO_LONG 0x0e Check "UpgradedImages.Upgraded > 13 chars"
+    BAD_UPGRADED_IMAGE_NAME 0x0f Check "UpgradedImages.Upgraded is empty or has other characters than letters, digits, underscores and dots"
+    DUP_UPGRADED_IMAGE_NAME 0x10 Check "two names of UpgradedImages differ in case alone"
+    UPGRADED_IMAGE_PATH_TOO_LONG 0x11 Check "UpgradedImages.MsiPath too long"
+    UPGRADED_IMAGE_PATH_EMPTY 0x12 Check "UpgradedImages.MsiPath blank"
+    UPGRADED_IMAGE_PATH_NOT_EXIST 0x13 Check "UpgradedImages.MsiPath does not exist"
+    UPGRADED_IMAGE_PATH_NOT_MSI 0x14 Check "UpgradedImages.MsiPath is not an .msi"
+    UPGRADED_IMAGE_COMPRESSED 0x15 Check "an upgraded image has files in cabinets"
+    TARGET_IMAGE_NAME_TOO_LONG 0x16 Check "TargetImages.Target > 13 chars"
+    BAD_TARGET_IMAGE_NAME 0x17 Check "TargetImages.Target invalid"
+    DUP_TARGET_IMAGE_NAME 0x18 Check "TargetImages.Target duplicated"
+    TARGET_IMAGE_PATH_TOO_LONG 0x19 Check "TargetImages.MsiPath too long"
+    TARGET_IMAGE_PATH_EMPTY 0x1a Check "TargetImages.MsiPath blank"
+    TARGET_IMAGE_PATH_NOT_EXIST 0x1b Check "TargetImages.MsiPath does not exist"
+    TARGET_IMAGE_PATH_NOT_MSI 0x1c Check "TargetImages.MsiPath is not an .msi"
+    TARGET_IMAGE_COMPRESSED 0x1d Check "a target image has files in cabinets"
+    TARGET_BAD_PROD_VALIDATE 0x1e Check "TargetImages.ProductValidateFlags not a valid 8-digit hex flag set"
+    TARGET_BAD_PROD_CODE_VAL 0x1f Check "the product code of a target is not among those that the patch is for"
+    UPGRADED_MISSING_SRC_FILES 0x20 Check "files of an upgraded image are missing"
+    TARGET_MISSING_SRC_FILES 0x21 Check "files of a target image are missing and IgnoreMissingSrcFiles is 0"
+    IMAGE_FAMILY_NAME_TOO_LONG 0x22 Check "ImageFamilies.Family > 8 chars"
+    BAD_IMAGE_FAMILY_NAME 0x23 Check "ImageFamilies.Family not alphanumeric/underscore"
+    DUP_IMAGE_FAMILY_NAME 0x24 Check "ImageFamilies.Family duplicated"
+    BAD_IMAGE_FAMILY_SRC_PROP 0x25 Check "ImageFamilies.MediaSrcPropName missing or not a property name"
+    UFILEDATA_LONG_FILE_TABLE_KEY 0x26 Check "UpgradedFiles_OptionalData.FTK too long"
+    UFILEDATA_BLANK_FILE_TABLE_KEY 0x27 Check "UpgradedFiles_OptionalData.FTK blank"
+    UFILEDATA_MISSING_FILE_TABLE_KEY 0x28 Check "UpgradedFiles_OptionalData.FTK not in the upgraded File table"
+    EXTFILE_LONG_FILE_TABLE_KEY 0x29 Check "ExternalFiles.FTK too long"
+    EXTFILE_BLANK_FILE_TABLE_KEY 0x2a Check "ExternalFiles.FTK blank"
+    EXTFILE_BAD_FAMILY_FIELD 0x2b Check "ExternalFiles.Family unknown"
+    EXTFILE_LONG_PATH_TO_FILE 0x2c Check "ExternalFiles.FilePath too long"
+    EXTFILE_BLANK_PATH_TO_FILE 0x2d Check "ExternalFiles.FilePath blank"
+    EXTFILE_MISSING_FILE 0x2e Check "ExternalFiles.FilePath does not exist"
+    BAD_FILE_SEQUENCE_START 0x39 Check "ImageFamilies.FileSequenceStart is not above every file of the targets"
+    CANT_CREATE_ONE_PATCH_FILE 0x3b Check "a delta cannot be made; a file has more than 255 old versions"
+    BAD_IMAGE_FAMILY_DISKID 0x3c Check "ImageFamilies.MediaDiskId missing/out of range"
+    BAD_IMAGE_FAMILY_FILESEQSTART 0x3d Check "ImageFamilies.FileSequenceStart missing/out of range"
+    BAD_UPGRADED_IMAGE_FAMILY 0x3e Check "UpgradedImages.Family not in ImageFamilies"
+    BAD_TARGET_IMAGE_UPGRADED 0x3f Check "TargetImages.Upgraded not in UpgradedImages"
+    DUP_TARGET_IMAGE_PACKCODE 0x40 Check "two target images share a package code"
+    UFILEDATA_BAD_UPGRADED_FIELD 0x41 Check "UpgradedFiles_OptionalData.Upgraded unknown"
+    MISMATCHED_PRODUCT_CODES 0x42 Check "the product code changes and AllowProductCodeMismatches is not 1"
+    MISMATCHED_PRODUCT_VERSIONS 0x43 Check "the major version changes and AllowProductVersionMajorMismatches is not 1"
+    CANNOT_RUN_MAKECAB 0x45 Build "a cabinet cannot be made"
+    TFILEDATA_LONG_FILE_TABLE_KEY 0x4b Check "TargetFiles_OptionalData.FTK too long"
+    TFILEDATA_BLANK_FILE_TABLE_KEY 0x4c Check "TargetFiles_OptionalData.FTK blank"
+    TFILEDATA_MISSING_FILE_TABLE_KEY 0x4d Check "TargetFiles_OptionalData.FTK not in the target File table"
+    TFILEDATA_BAD_TARGET_FIELD 0x4e Check "TargetFiles_OptionalData.Target unknown"
+    UPGRADED_IMAGE_PATCH_PATH_TOO_LONG 0x4f Check "UpgradedImages.PatchMsiPath too long"
+    UPGRADED_IMAGE_PATCH_PATH_NOT_EXIST 0x50 Check "UpgradedImages.PatchMsiPath does not exist"
+    UPGRADED_IMAGE_PATCH_PATH_NOT_MSI 0x51 Check "UpgradedImages.PatchMsiPath is not an .msi"
+    DUP_UPGRADED_IMAGE_PACKCODE 0x52 Check "two upgraded images, or an upgraded one and its target, share a package code"
+    UFILEIGNORE_BAD_UPGRADED_FIELD 0x53 Check "UpgradedFilesToIgnore.Upgraded unknown and not '*'"
+    UFILEIGNORE_LONG_FILE_TABLE_KEY 0x54 Check "UpgradedFilesToIgnore.FTK too long"
+    UFILEIGNORE_BLANK_FILE_TABLE_KEY 0x55 Check "UpgradedFilesToIgnore.FTK blank"
+    UFILEIGNORE_BAD_FILE_TABLE_KEY 0x56 Check "UpgradedFilesToIgnore.FTK invalid (e.g. text after '*')"
+    FAMILY_RANGE_NAME_TOO_LONG 0x57 Check "FamilyFileRanges.Family too long"
+    BAD_FAMILY_RANGE_NAME 0x58 Check "FamilyFileRanges.Family unknown/invalid"
+    FAMILY_RANGE_LONG_FILE_TABLE_KEY 0x59 Check "FamilyFileRanges.FTK too long"
+    FAMILY_RANGE_BLANK_FILE_TABLE_KEY 0x5a Check "FamilyFileRanges.FTK blank"
+    FAMILY_RANGE_LONG_RETAIN_OFFSETS 0x5b Check "FamilyFileRanges.RetainOffsets string too long"
+    FAMILY_RANGE_BLANK_RETAIN_OFFSETS 0x5c Check "FamilyFileRanges.RetainOffsets blank"
+    FAMILY_RANGE_BAD_RETAIN_OFFSETS 0x5d Check "FamilyFileRanges.RetainOffsets not a list of integers"
+    FAMILY_RANGE_LONG_RETAIN_LENGTHS 0x5e Check "FamilyFileRanges.RetainLengths string too long"
+    FAMILY_RANGE_BLANK_RETAIN_LENGTHS 0x5f Check "FamilyFileRanges.RetainLengths blank"
+    FAMILY_RANGE_BAD_RETAIN_LENGTHS 0x60 Check "FamilyFileRanges.RetainLengths is no list of numbers"
+    FAMILY_RANGE_COUNT_MISMATCH 0x61 Check "FamilyFileRanges: number of offsets ≠ number of lengths"
+    EXTFILE_LONG_IGNORE_OFFSETS 0x62 Check "ExternalFiles.IgnoreOffsets string too long"
+    EXTFILE_BAD_IGNORE_OFFSETS 0x63 Check "ExternalFiles.IgnoreOffsets not a list of integers"
+    EXTFILE_LONG_IGNORE_LENGTHS 0x64 Check "ExternalFiles.IgnoreLengths string too long"
+    EXTFILE_BAD_IGNORE_LENGTHS 0x65 Check "ExternalFiles.IgnoreLengths not a list of integers"
+    EXTFILE_IGNORE_COUNT_MISMATCH 0x66 Check "ExternalFiles: IgnoreOffsets/IgnoreLengths counts differ"
+    EXTFILE_LONG_RETAIN_OFFSETS 0x67 Check "ExternalFiles.RetainOffsets string too long"
+    EXTFILE_BAD_RETAIN_OFFSETS 0x68 Check "ExternalFiles.RetainOffsets not a list of integers"
+    EXTFILE_RETAIN_COUNT_MISMATCH 0x69 Check "RetainOffsets count ≠ FamilyFileRanges count"
+    TFILEDATA_LONG_IGNORE_OFFSETS 0x6a Check "TargetFiles_OptionalData.IgnoreOffsets string too long"
+    TFILEDATA_BAD_IGNORE_OFFSETS 0x6b Check "TargetFiles_OptionalData.IgnoreOffsets not a list of integers"
+    TFILEDATA_LONG_IGNORE_LENGTHS 0x6c Check "TargetFiles_OptionalData.IgnoreLengths string too long"
+    TFILEDATA_BAD_IGNORE_LENGTHS 0x6d Check "TargetFiles_OptionalData.IgnoreLengths not a list of integers"
+    TFILEDATA_IGNORE_COUNT_MISMATCH 0x6e Check "TargetFiles_OptionalData: IgnoreOffsets/IgnoreLengths counts differ"
+    TFILEDATA_LONG_RETAIN_OFFSETS 0x6f Check "TargetFiles_OptionalData.RetainOffsets string too long"
+    TFILEDATA_BAD_RETAIN_OFFSETS 0x70 Check "TargetFiles_OptionalData.RetainOffsets not a list of integers"
+    TFILEDATA_RETAIN_COUNT_MISMATCH 0x71 Check "RetainOffsets count ≠ FamilyFileRanges count"
+    CANT_GENERATE_TRANSFORM 0x72 Check "a transform cannot be made: a table has other columns in the target than in the upgraded image"
+    CANT_GENERATE_TRANSFORM_POUND 0x74 Build "'#' transform generation failed"
+    BAD_UPGRADED_IMAGE_PRODUCT_CODE 0x76 Check "upgraded image's ProductCode missing/malformed"
+    BAD_UPGRADED_IMAGE_PRODUCT_VERSION 0x77 Check "upgraded image's ProductVersion missing/malformed"
+    BAD_UPGRADED_IMAGE_UPGRADE_CODE 0x78 Check "upgraded image's UpgradeCode missing/malformed"
+    BAD_TARGET_IMAGE_PRODUCT_CODE 0x79 Check "target image's ProductCode missing/malformed"
+    BAD_TARGET_IMAGE_PRODUCT_VERSION 0x7a Check "target image's ProductVersion missing/malformed"
+    BAD_TARGET_IMAGE_UPGRADE_CODE 0x7b Check "target image's UpgradeCode missing/malformed"
+    MATCHED_PRODUCT_VERSIONS 0x7c Check "the product code changes and the first three parts of the version do not"
+    CANT_GENERATE_SEQUENCEINFO_MAJORUPGD 0x81 Check "no sequence can be generated: the patch changes the product code"
+    BAD_PRODUCTVERSION_VALIDATION 0x83 Check "targets of one product are not told apart by their validation flags"
+    BAD_TGT_UPD_IMAGES 0x85 Check "target and upgraded image contradict each other"
+    BAD_SEQUENCE 0x87 Check "PatchSequence.Sequence is no version"
+    NULL_PATCHFAMILY 0x89 Check "PatchSequence.PatchFamily is empty"
+    SEQUENCING_BAD_TARGET 0x8d Check "PatchSequence.Target is neither a target image nor a GUID"
+    PATCHMETADATA_PROP_NOT_SET 0x8e Check "a required property of PatchMetadata is missing"
+    INVALID_PATCHMETADATA_PROP 0x8f Check "a property of PatchMetadata has a value that it cannot have"
+    INVALID_SUPERCEDENCE 0x90 Check "PatchSequence.Supersede is neither 0 nor 1"
+    DUPLICATE_SEQUENCE_RECORD 0x91 Check "two rows of PatchSequence are about the same family and product"
+    WRONG_PATCHMETADATA_STRD_PROP 0x92 Check "a property without Company is none of the standard ones"
+    INVALID_PARAMETER 0x93 Build "a bad argument of UiCreatePatchPackageEx"
+    CREATEFILE_LOG_FAILED 0x94 Build "log file cannot be created"
+    INVALID_LOG_LEVEL 0x95 Build "bad log bits in dwFlags"
+    INVALID_UI_LEVEL 0x96 Build "bad UI bits in dwFlags"
+    ERROR_WRITING_TO_LOG 0x97 Build "log write failed"
+    FAILED_EXPAND_PATH 0x9f Check "a path refers to a variable that is not set"
+    INVALID_PCP_PROPERTY 0x101 Check "an unknown or invalid property"
+    INVALID_PCP_TARGETIMAGES 0x102 Check "TargetImages is missing, lacks a column, or has rows that contradict each other"
+    LAX_VALIDATION_FLAGS 0x103 Check "ProductValidateFlags compare neither product nor upgrade code"
+    CANT_DELETE_TEMP_FOLDER 0x105 Build "temp folder could not be removed"
+    MISSING_DIRECTORY_TABLE 0x106 Check "an image has files and no Directory table"
+    INVALID_SUPERSEDENCE_VALUE 0x107 Check "Properties.SEQUENCE_DATA_SUPERSEDENCE not 0/1"
+    INVALID_PATCH_TYPE_SEQUENCING 0x108 Check "a sequence in a patch that changes the product code"
+    CANT_READ_FILE 0x109 Check "a file or cabinet of an image cannot be read"
+    TARGET_WRONG_PRODUCT_VERSION_COMP 0x10a Check "ProductValidateFlags compare the version so that the target itself fails"
+    INVALID_PCP_UPGRADEDFILESTOIGNORE 0x10b Check "UpgradedFilesToIgnore table/schema invalid"
+    INVALID_PCP_UPGRADEDIMAGES 0x10c Check "UpgradedImages is missing, lacks a column, or has a row without target"
+    INVALID_PCP_EXTERNALFILES 0x10d Check "ExternalFiles table/schema invalid"
+    INVALID_PCP_IMAGEFAMILIES 0x10e Check "ImageFamilies table/schema invalid"
+    INVALID_PCP_PATCHSEQUENCE 0x10f Check "PatchSequence table/schema invalid"
+    INVALID_PCP_TARGETFILES_OPTIONALDATA 0x110 Check "TargetFiles_OptionalData table/schema invalid"
+    INVALID_PCP_UPGRADEDFILES_OPTIONALDATA 0x111 Check "UpgradedFiles_OptionalData table/schema invalid"
+    MISSING_PATCHMETADATA 0x112 Check "PatchMetadata is missing, and Windows Installer 3.0 is required"
+    IMAGE_PATH_NOT_EXIST 0x113 Check "a path of Windows that nothing says the place of"
+    INVALID_RANGE_ELEMENT 0x114 Check "a range that cannot be: no number, beyond the end of its file, over another one"
+    INVALID_MAJOR_VERSION 0x115 Check "the major version changes and the product code does not"
+    INVALID_PCP_PROPERTIES 0x116 Check "Properties lacks a column"
+    INVALID_PCP_FAMILYFILERANGES 0x117 Check "FamilyFileRanges lacks a column, or names a file that an upgraded image lacks"
+}
+
+codes! { WARNINGS: 0xC010_5101 "WARN_":
+    MAJOR_UPGRADE_PATCH 0x00 Check "the patch changes the product code"
+    SEQUENCE_DATA_GENERATION_DISABLED 0x01 Check "the patch will have no sequence"
+    SEQUENCE_DATA_SUPERSEDENCE_IGNORED 0x02 Check "SEQUENCE_DATA_SUPERSEDENCE beside a table PatchSequence"
+    IMPROPER_TRANSFORM_VALIDATION 0x03 Check "ProductValidateFlags compare neither product nor upgrade code, and AllowLaxValidationFlags is 1"
+    PCW_MISMATCHED_PRODUCT_CODES 0x04 Check "the product code changes, as AllowProductCodeMismatches allows"
+    PCW_MISMATCHED_PRODUCT_VERSIONS 0x05 Check "the major version changes, as AllowProductVersionMajorMismatches allows"
+    INVALID_TRANSFORM_VALIDATION 0x06 Check "ProductValidateFlags name parts of a version without a comparison, or the other way round"
+    FILE_VERSION_DOWNREV 0x08 Check "a changed file has a lower version than the target"
+    EQUAL_FILE_VERSION 0x09 Check "a changed file has the version of the target"
+    PATCHPROPERTYNOTSET 0x0a Check "a property of PatchMetadata is missing, and Windows Installer 3.0 is not required"
+    OBSOLETION_WITH_MSI30 0x10 Check "ListOfPatchGUIDsToReplace with MinimumRequiredMsiVersion 300 or more"
+    OBSOLETION_WITH_SEQUENCE_DATA 0x11 Check "ListOfPatchGUIDsToReplace in a patch whose sequence is generated"
+    OBSOLETION_WITH_PATCHSEQUENCE 0x12 Check "ListOfPatchGUIDsToReplace with a table PatchSequence"
+}
+
+never! { NOT_GIVEN: 0xC00E_5101 "ERROR_PCW_":
+    BAD_API_PATCHING_OPTION_FLAGS 0x0b "flags of the delta compressor" "obsolete"
+    OODS_COPYING_MSI 0x0d "no space for copies of the installers" "nothing is copied"
+    FILERANGE_LONG_FILE_TABLE_KEY 0x2f "a range of FamilyFileRanges" "obsolete"
+    FILERANGE_BLANK_FILE_TABLE_KEY 0x30 "filerange blank file table key" "obsolete"
+    FILERANGE_MISSING_FILE_TABLE_KEY 0x31 "filerange missing file table key" "obsolete"
+    FILERANGE_LONG_PATH_TO_FILE 0x32 "filerange long path to file" "obsolete"
+    FILERANGE_MISSING_FILE 0x33 "filerange missing file" "obsolete"
+    FILERANGE_INVALID_OFFSET 0x34 "filerange invalid offset" "obsolete"
+    FILERANGE_INVALID_SIZE 0x35 "filerange invalid size" "obsolete"
+    FILERANGE_INVALID_RETAIN 0x36 "filerange invalid retain" "obsolete"
+    BAD_MEDIA_SRC_PROP_NAME 0x37 "bad media src prop name" "obsolete"
+    BAD_MEDIA_DISK_ID 0x38 "bad media disk id" "obsolete"
+    CANT_COPY_FILE_TO_TEMP_FOLDER 0x3a "a whole file cannot be copied" "nothing is copied: whole files go from their place into the cabinet"
+    CANNOT_WRITE_DDF 0x44 "the directives of makecab cannot be written" "makecab is not used"
+    CANNOT_CREATE_STORAGE 0x46 "a storage cannot be made" "obsolete"
+    CANNOT_CREATE_STREAM 0x47 "cannot create stream" "obsolete"
+    CANNOT_WRITE_STREAM 0x48 "cannot write stream" "obsolete"
+    CANNOT_READ_CABINET 0x49 "cannot read cabinet" "obsolete"
+    WRITE_SUMMARY_PROPERTIES 0x4a "the summary information cannot be written" "a patch is written whole: 0xC00E5106 covers it"
+    CANT_CREATE_SUMMARY_INFO 0x73 "main transform summary information failed" "part of 0xC00E5173"
+    CANT_CREATE_SUMMARY_INFO_POUND 0x75 "'#' transform summary information failed" "part of 0xC00E5175"
+    OBSOLETION_WITH_SEQUENCE_DATA 0x7d "ListOfPatchGUIDsToReplace in a patch with a sequence" "a patch can be made: the warning WARN_OBSOLETION_WITH_SEQUENCE_DATA"
+    OBSOLETION_WITH_MSI30 0x7e "ListOfPatchGUIDsToReplace with MinimumRequiredMsiVersion 300 or more" "a patch can be made: the warning WARN_OBSOLETION_WITH_MSI30"
+    OBSOLETION_WITH_PATCHSEQUENCE 0x7f "ListOfPatchGUIDsToReplace with a table PatchSequence" "a patch can be made: the warning WARN_OBSOLETION_WITH_PATCHSEQUENCE"
+    CANNOT_CREATE_TABLE 0x80 "a table of the patch cannot be made" "tables are written with the patch: 0xC00E5106 covers it"
+    MAJOR_UPGD_WITHOUT_SEQUENCING 0x82 "a patch that changes the product code has no sequence" "ERROR_PCW_CANT_GENERATE_SEQUENCEINFO_MAJORUPGD tells it"
+    BAD_TRANSFORMSET 0x84 "the transforms do not fit together" "a check of transforms has its own messages"
+    BAD_SUPERCEDENCE 0x86 "the rows of one family of PatchSequence disagree on Supersede" "each row is about a product of its own, and says it for that"
+    BAD_TARGET 0x88 "PatchSequence.Target is invalid" "ERROR_PCW_SEQUENCING_BAD_TARGET tells it"
+    NULL_SEQUENCE_NUMBER 0x8a "PatchSequence.Sequence is empty where it must not be" "an empty Sequence is generated"
+    BAD_VERSION_STRING 0x8b "a version is malformed" "the code of the image tells it: 0xC00E5178 or 0xC00E517B"
+    BAD_MAJOR_VERSION 0x8c "the major part of a version is malformed" "the code of the image tells it: 0xC00E5178 or 0xC00E517B"
+    OUT_OF_MEMORY 0x98 "allocation failed" "memory is bounded; without any, the process ends"
+    UNKNOWN_ERROR 0x99 "unrecognised error" "every error has a code of its own"
+    UNKNOWN_INFO 0x9a "unrecognised info message" "every message has a code of its own"
+    UNKNOWN_WARN 0x9b "unrecognised warning" "every warning has a code of its own"
+    OPEN_VIEW 0x9c "MSI view could not be opened" "tables are read without views"
+    EXECUTE_VIEW 0x9d "MSI view could not be executed" "tables are read without views"
+    VIEW_FETCH 0x9e "MSI view fetch failed" "tables are read without views"
+    INTERNAL_ERROR 0x100 "internal error" "a bug of ours exits with 70"
+    FAILED_CREATE_TRANSFORM 0x104 "a transform cannot be made" "0xC00E5173 and 0xC00E5175 tell it"
+}
+
+never! { WARNINGS_NOT_GIVEN: 0xC010_5101 "WARN_":
+    BAD_MAJOR_VERSION 0x07 "the major version changes" "ERROR_PCW_INVALID_MAJOR_VERSION tells it, as a warning where mismatches are allowed"
+}
+
+never! { MESSAGES: 0xC00F_5101 "INFO_":
+    PASSED_MAIN_CONTROL 0x00 "passed main control" "a line of a log, not a finding"
+    ENTERING_PHASE_I_VALIDATION 0x01 "entering phase i validation" "a line of a log, not a finding"
+    ENTERING_PHASE_I 0x02 "entering phase i" "a line of a log, not a finding"
+    PCP_PATH 0x03 "pcp path" "a line of a log, not a finding"
+    TEMP_DIR 0x04 "temp dir" "a line of a log, not a finding"
+    SET_OPTIONS 0x05 "set options" "a line of a log, not a finding"
+    PROPERTY 0x06 "property" "a line of a log, not a finding"
+    ENTERING_PHASE_II 0x07 "entering phase ii" "a line of a log, not a finding"
+    ENTERING_PHASE_III 0x08 "entering phase iii" "a line of a log, not a finding"
+    ENTERING_PHASE_IV 0x09 "entering phase iv" "a line of a log, not a finding"
+    ENTERING_PHASE_V 0x0a "entering phase v" "a line of a log, not a finding"
+    GENERATING_METADATA 0x10 "generating metadata" "a line of a log, not a finding"
+    TEMP_DIR_CLEANUP 0x11 "temp dir cleanup" "a line of a log, not a finding"
+    PATCHCACHE_FILEINFO_FAILURE 0x12 "patchcache fileinfo failure" "a line of a log, not a finding"
+    PATCHCACHE_PCI_READFAILURE 0x13 "patchcache pci readfailure" "a line of a log, not a finding"
+    PATCHCACHE_PCI_WRITEFAILURE 0x14 "patchcache pci writefailure" "a line of a log, not a finding"
+    USING_USER_MSI_FOR_PATCH_TABLES 0x15 "using user msi for patch tables" "a line of a log, not a finding"
+    SUCCESSFUL_PATCH_CREATION 0x16 "successful patch creation" "a line of a log, not a finding"
 }

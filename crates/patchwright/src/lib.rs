@@ -20,6 +20,7 @@
 mod anomaly;
 mod apply;
 mod atomic;
+mod atomic_folder;
 mod check;
 mod diff;
 mod disk;
@@ -30,7 +31,6 @@ mod installer;
 mod make;
 pub mod msp;
 mod options;
-pub mod msp;
 mod pa19;
 mod patch_file;
 pub mod pcp;

@@ -1,28 +1,42 @@
 //! `patchwright pcp`: patch creation properties, made, brought into text and back, and checked.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use patchwright_msi::check::{Finding, Severity};
 use patchwright_msi::database::Database;
 use patchwright_msi::idt::{self, Archive};
 use patchwright_msi::is_guid;
-use patchwright_msi::pcp::{Image, New, Pcp};
+use patchwright_msi::pcp::{Image, New, Pair, Pcp};
 use rustix::rand::{GetRandomFlags, getrandom};
 
-use crate::atomic::{open_for_reading, write_atomically};
+use crate::atomic::{absolute, open_for_reading, write_atomically};
+use crate::atomic_folder::{Entry, write_folder};
 use crate::error::{Error, ErrorKind, Result};
 use crate::installer::{failed, load};
+use crate::pcp_images::open_images;
 use crate::report::{PcpCheckReport, PcpExportReport, PcpFinding, PcpImportReport, PcpNewReport};
+use crate::windows_path::PathMapping;
 
 /// A text archive or the stream of a cell has at most so many bytes.
 const LARGEST_FILE: u64 = 256 << 20;
 
-/// Writes a starting `.pcp` that leads from one installer to another.
+/// Installers that a new `.pcp` leads from and to.
+#[derive(Clone, Debug)]
+pub struct PcpPair {
+    /// The old one.
+    pub old: PathBuf,
+    /// The new one; pairs with the same path have the same one.
+    pub new: PathBuf,
+}
+
+/// Writes a starting `.pcp` that leads from old installers to new ones.
 ///
-/// Both paths stand in it as they are given here. Without `patch_guid` the patch gets a random one.
-pub fn new(old: &Path, new: &Path, output: &Path, patch_guid: Option<&str>) -> Result<PcpNewReport> {
+/// Paths without root stand in it as seen from its folder. Without `patch_guid` the patch gets a random one.
+pub fn new(pairs: &[PcpPair], output: &Path, patch_guid: Option<&str>) -> Result<PcpNewReport> {
     let patch_guid = match patch_guid {
         Some(guid) if is_guid(guid) => guid.to_ascii_uppercase(),
         Some(guid) => {
@@ -31,14 +45,19 @@ pub fn new(old: &Path, new: &Path, output: &Path, patch_guid: Option<&str>) -> R
         }
         None => random_guid()?,
     };
-    let (old_tables, new_tables) = (load(old)?, load(new)?);
-    let patch_path = output.with_extension("msp");
-    let options = New {
-        old: Image { path: unicode(old)?, database: &old_tables },
-        new: Image { path: unicode(new)?, database: &new_tables },
-        patch_guid: &patch_guid,
-        patch_path: unicode(&patch_path)?,
+    let mut installers = BTreeMap::new();
+    for path in pairs.iter().flat_map(|pair| [&pair.old, &pair.new]) {
+        if !installers.contains_key(path) {
+            installers.insert(path, (seen_from(output, path)?, load(path)?));
+        }
+    }
+    let image = |path: &PathBuf| {
+        let (path, database) = installers.get(path).expect("read above");
+        Image { path, database }
     };
+    let pairs: Vec<Pair<'_>> = pairs.iter().map(|pair| Pair { old: image(&pair.old), new: image(&pair.new) }).collect();
+    let patch_path = PathBuf::from(output.file_name().unwrap_or_default()).with_extension("msp");
+    let options = New { pairs: &pairs, patch_guid: &patch_guid, patch_path: unicode(&patch_path)? };
     // The errors are about an installer that lacks what is needed, and name it.
     let (database, todos) =
         patchwright_msi::pcp::new(&options).map_err(|error| Error::new(ErrorKind::Malformed, error.to_string()))?;
@@ -46,29 +65,62 @@ pub fn new(old: &Path, new: &Path, output: &Path, patch_guid: Option<&str>) -> R
     Ok(PcpNewReport { schema: "patchwright.pcp-new/1", output: output.to_owned(), patch_guid, todos })
 }
 
+/// A path without root as it is seen from the folder of `file`; one with a root stays.
+fn seen_from(file: &Path, path: &Path) -> Result<String> {
+    if path.is_absolute() {
+        return Ok(unicode(path)?.to_owned());
+    }
+    let whole = |path: &Path| {
+        let mut names: Vec<OsString> = Vec::new();
+        for component in absolute(path).components() {
+            match component {
+                // Links are not looked at: what is typed counts.
+                Component::ParentDir => drop(names.pop()),
+                Component::Normal(name) => names.push(name.to_owned()),
+                _ => {}
+            }
+        }
+        names
+    };
+    let (mut folder, names) = (whole(file), whole(path));
+    folder.pop();
+    let common = folder.iter().zip(&names).take_while(|(one, other)| one == other).count();
+    let up = (common..folder.len()).map(|_| OsString::from(".."));
+    let seen: PathBuf = up.chain(names[common..].iter().cloned()).collect();
+    Ok(unicode(&seen)?.to_owned())
+}
+
 /// Writes each table of a database as a text archive into a folder.
 ///
-/// A folder that has an archive of a table which the database lacks is refused: it would come back with the next import.
+/// All files change at once or none does; other files in the folder stay. A folder that has an archive of a table which
+/// the database lacks is refused: it would come back with the next import.
 pub fn export(pcp: &Path, folder: &Path) -> Result<PcpExportReport> {
     let database = load(pcp)?;
     let archives = idt::export(&database).map_err(|error| failed(&error, pcp))?;
-    fs::create_dir_all(folder).map_err(|error| Error::io("make the folder", folder, &error))?;
-    let stale: Vec<String> = archives_in(folder)?
-        .into_iter()
-        .filter(|name| !archives.iter().any(|archive| file_name(archive) == *name))
-        .collect();
+    let exists = fs::exists(folder).map_err(|error| Error::io("find", folder, &error))?;
+    let there = if exists { archives_in(folder)? } else { Vec::new() };
+    let stale: Vec<&String> =
+        there.iter().filter(|name| !archives.iter().any(|archive| file_name(archive) == **name)).collect();
     if !stale.is_empty() {
         let error = Error::new(ErrorKind::Usage, "the folder has archives of tables that the database lacks");
         return Err(error.at(folder).details(stale).hint("remove them, or take another folder"));
     }
-    for archive in &archives {
-        if !archive.streams.is_empty() {
-            let streams = folder.join(&archive.name);
-            fs::create_dir_all(&streams).map_err(|error| Error::io("make the folder", &streams, &error))?;
-            archive.streams.iter().try_for_each(|(name, bytes)| write(&streams.join(name), bytes))?;
+    let is_ours = |name: &str, is_folder: bool| {
+        let archive =
+            archives.iter().any(|archive| if is_folder { archive.name == name } else { file_name(archive) == name });
+        if archive { Entry::Ours } else { Entry::Other }
+    };
+    write_folder(folder, is_ours, |draft| {
+        for archive in &archives {
+            if !archive.streams.is_empty() {
+                let streams = draft.join(&archive.name);
+                fs::create_dir(&streams).map_err(|error| Error::io("make the folder", &streams, &error))?;
+                archive.streams.iter().try_for_each(|(name, bytes)| write(&streams.join(name), bytes))?;
+            }
+            write(&draft.join(file_name(archive)), &archive.text)?;
         }
-        write(&folder.join(file_name(archive)), &archive.text)?;
-    }
+        Ok(())
+    })?;
     Ok(PcpExportReport {
         schema: "patchwright.pcp-export/1",
         pcp: pcp.to_owned(),
@@ -108,25 +160,48 @@ pub fn import(folder: &Path, output: &Path) -> Result<PcpImportReport> {
     })
 }
 
-/// Checks a `.pcp` as far as that is possible without the images: everything that is wrong, at once.
-pub fn check(pcp: &Path) -> Result<PcpCheckReport> {
-    let database = load(pcp)?;
-    let found = patchwright_msi::check::check(&Pcp::read(&database));
+/// Choices of [`check`].
+#[derive(Clone, Debug, Default)]
+pub struct PcpCheckOptions {
+    /// What stands for paths of Windows.
+    pub mappings: Vec<PathMapping>,
+    /// What PATCHWIZ refuses is an error even where a patch can be made.
+    pub strict: bool,
+    /// Look at the tables alone and open no image.
+    pub no_images: bool,
+}
+
+/// Checks a `.pcp` and the images that it names: everything that is wrong, at once.
+///
+/// Files in cabinets are unpacked into a folder for temporary files, which is gone in the end.
+pub fn check(path: &Path, options: &PcpCheckOptions) -> Result<PcpCheckReport> {
+    let pcp = Pcp::read(&load(path)?);
+    let found = if options.no_images {
+        patchwright_msi::check::check(&pcp)
+    } else {
+        let images = open_images(path, &pcp, &options.mappings)?;
+        let judged = patchwright_msi::check::Options { strict: options.strict, ..Default::default() };
+        patchwright_msi::check::check_all(&pcp, &images, judged)
+    };
     let count = |severity| found.iter().filter(|finding| finding.severity == severity).count();
     Ok(PcpCheckReport {
         schema: "patchwright.pcp-check/1",
-        pcp: pcp.to_owned(),
+        pcp: path.to_owned(),
+        images: !options.no_images,
         errors: count(Severity::Error),
         warnings: count(Severity::Warning),
+        notes: count(Severity::Note),
         findings: found.into_iter().map(finding).collect(),
     })
 }
 
+/// A finding as it is reported.
 pub(crate) fn finding(found: Finding) -> PcpFinding {
     PcpFinding {
         severity: match found.severity {
             Severity::Error => "error",
             Severity::Warning => "warning",
+            Severity::Note => "note",
         },
         code: found.code.name,
         number: format!("0x{:08X}", found.code.number),
@@ -134,6 +209,7 @@ pub(crate) fn finding(found: Finding) -> PcpFinding {
         row: found.row,
         column: found.column,
         message: found.message,
+        details: found.details,
         hint: found.hint,
     }
 }

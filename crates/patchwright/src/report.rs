@@ -718,10 +718,14 @@ pub struct PcpCheckReport {
     /// The patch creation properties.
     #[serde(serialize_with = "lossy")]
     pub pcp: PathBuf,
+    /// Whether the images were opened.
+    pub images: bool,
     /// How many findings keep a patch from being made.
     pub errors: usize,
-    /// How many do not.
+    /// How many do not, and are hardly meant.
     pub warnings: usize,
+    /// How many are about what PATCHWIZ refuses, and we do not.
+    pub notes: usize,
     /// All of them, table by table.
     pub findings: Vec<PcpFinding>,
 }
@@ -729,7 +733,7 @@ pub struct PcpCheckReport {
 /// Something that is wrong with patch creation properties.
 #[derive(Clone, Debug, Serialize)]
 pub struct PcpFinding {
-    /// `error` or `warning`.
+    /// `error`, `warning` or `note`.
     pub severity: &'static str,
     /// Name of PATCHWIZ's code.
     pub code: &'static str,
@@ -745,6 +749,9 @@ pub struct PcpFinding {
     pub column: Option<&'static str>,
     /// What is wrong.
     pub message: String,
+    /// The files or tables that it is about, if it is about several: a line each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<String>,
     /// What to do.
     pub hint: &'static str,
 }

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use patchwright::Result;
+use patchwright::pcp::{PcpCheckOptions, PcpPair};
 use patchwright::report::{PcpCheckReport, PcpExportReport, PcpFinding, PcpImportReport, PcpNewReport};
+use patchwright::{Error, ErrorKind, PathMapping, Result};
 
 use super::{Examples, ExitCodes, after_help};
 use crate::console::{Answer, Console};
@@ -24,8 +25,10 @@ pub(crate) const VERBS: usize = 4;
 const EXAMPLES: Examples = &[
     ("From two installers to a checked file", "patchwright pcp new 1.0/app.msi 1.1/app.msi -o app.pcp"),
     ("", "patchwright pcp check app.pcp"),
+    ("From several old ones", "patchwright pcp new 1.0/app.msi 1.0.1/app.msi 1.1/app.msi -o app.pcp"),
     ("Keep it as text", "patchwright pcp export app.pcp -o app.pcp.d"),
     ("", "patchwright pcp import app.pcp.d -o app.pcp"),
+    ("Check one that was written on Windows", "patchwright pcp check app.pcp --map 'C:\\build=/srv/build'"),
 ];
 
 /// Patch creation properties: what a Windows Installer patch is made of
@@ -41,14 +44,17 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Write a starting PCP that leads from one installer to another
+    /// Write a starting PCP that leads from old installers to a new one
     ///
-    /// Product codes and versions are read from the installers. The paths stand in the PCP as they are typed.
+    /// Product codes and versions are read from the installers. Paths without root stand in the PCP as seen from its folder.
+    #[command(override_usage = "patchwright pcp new [OPTIONS] -o <PCP> <OLD>... <NEW>")]
     New {
-        /// The old installer, its files uncompressed beside it
-        old: PathBuf,
-        /// The new installer, its files uncompressed beside it
-        new: PathBuf,
+        /// The old installers and, last, the new one
+        #[arg(value_name = "OLD... NEW", num_args = 1.., required = true)]
+        installers: Vec<PathBuf>,
+        /// Another new installer of the same patch, for a product of its own, and an old one of it. Repeatable
+        #[arg(long, num_args = 2, value_names = ["OLD", "NEW"])]
+        also: Vec<PathBuf>,
         /// The file to write
         #[arg(short, long, value_name = "PCP")]
         output: PathBuf,
@@ -74,18 +80,38 @@ enum Verb {
     },
     /// List everything that is wrong with a PCP, with the codes of PATCHWIZ
     ///
-    /// The images are not opened: what can be seen in the tables is checked.
+    /// The tables are checked, and the images that they name: files that are missing, codes and versions that do not fit,
+    /// ranges beyond the ends of files, and more.
+    ///
+    /// Paths without root begin at the folder of the PCP; %NAME% is what the environment has; names are found in any case.
     Check {
         /// The patch creation properties
         pcp: PathBuf,
+        #[command(flatten)]
+        images: ImageArgs,
+        /// Check the tables alone, and open no image
+        #[arg(long, conflicts_with_all = ["map", "strict"])]
+        no_images: bool,
     },
+}
+
+/// How images are found and judged.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ImageArgs {
+    /// Where a folder of Windows is here; the longest prefix that fits a path counts. Repeatable
+    #[arg(long, value_name = "PREFIX=DIR")]
+    pub(crate) map: Vec<PathMapping>,
+    /// Take what PATCHWIZ refuses for an error, even where a patch can be made: images with files in cabinets
+    #[arg(long)]
+    pub(crate) strict: bool,
 }
 
 impl Args {
     pub(crate) fn run(&self, console: &Console) -> Result<Answer> {
         match &self.verb {
-            Verb::New { old, new, output, patch_guid } => {
-                let report = patchwright::pcp::new(old, new, output, patch_guid.as_deref())?;
+            Verb::New { installers, also, output, patch_guid } => {
+                let pairs = pairs(installers, also)?;
+                let report = patchwright::pcp::new(&pairs, output, patch_guid.as_deref())?;
                 let notes: Vec<String> = report.todos.iter().map(|todo| escape(todo)).collect();
                 Ok(console.report(&report, made)?.notes(notes))
             }
@@ -99,13 +125,26 @@ impl Args {
                 Ok(console.report(&report, exported)?.warnings(&warnings))
             }
             Verb::Import { dir, output } => console.report(&patchwright::pcp::import(dir, output)?, imported),
-            Verb::Check { pcp } => {
-                let report = patchwright::pcp::check(pcp)?;
+            Verb::Check { pcp, images, no_images } => {
+                let options =
+                    PcpCheckOptions { mappings: images.map.clone(), strict: images.strict, no_images: *no_images };
+                let report = patchwright::pcp::check(pcp, &options)?;
                 let answer = console.report(&report, checked)?;
                 Ok(if report.errors > 0 { answer.no() } else { answer })
             }
         }
     }
+}
+
+/// The last of the installers is new, the others are old; what comes besides comes in twos.
+fn pairs(installers: &[PathBuf], also: &[PathBuf]) -> Result<Vec<PcpPair>> {
+    let (new, old) = match installers.split_last() {
+        Some((new, old)) if !old.is_empty() => (new, old),
+        _ => return Err(Error::new(ErrorKind::Usage, "name at least one old installer and, last, the new one")),
+    };
+    let others = also.as_chunks::<2>().0.iter().map(|[old, new]| (old, new));
+    let pairs = old.iter().map(|old| (old, new)).chain(others);
+    Ok(pairs.map(|(old, new)| PcpPair { old: old.clone(), new: new.clone() }).collect())
 }
 
 fn made(report: &PcpNewReport) -> String {
@@ -132,11 +171,20 @@ fn checked(report: &PcpCheckReport) -> String {
     std::iter::once(answer + "\n").chain(report.findings.iter().map(found)).collect()
 }
 
-fn found(finding: &PcpFinding) -> String {
+/// Lines that a finding has at most; `--json` has them all.
+const MOST_DETAILS: usize = 20;
+
+pub(crate) fn found(finding: &PcpFinding) -> String {
     let row = finding.row.as_ref().map(|row| format!(" [{}]", escape(row))).unwrap_or_default();
     let column = finding.column.map(|column| format!(".{column}")).unwrap_or_default();
+    let mut details: String =
+        finding.details.iter().take(MOST_DETAILS).map(|line| format!("    {}\n", escape(line))).collect();
+    let left = finding.details.len().saturating_sub(MOST_DETAILS);
+    if left > 0 {
+        details += &format!("    and {left} more; --json has them all\n");
+    }
     format!(
-        "\n{}: {}{row}{column}: {}\n  {} ({})\n  {}\n",
+        "\n{}: {}{row}{column}: {}\n{details}  {} ({})\n  {}\n",
         finding.severity,
         finding.table,
         escape(&finding.message),

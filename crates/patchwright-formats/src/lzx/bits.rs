@@ -12,6 +12,8 @@ pub(super) struct BitReader<'a> {
     /// Bits read ahead, the next one highest; whole words, so that `available % 16` are left of the current one.
     bits: u64,
     available: u32,
+    /// Whether padding may be anything.
+    lenient: bool,
     /// For error messages.
     pub(super) structure: &'static str,
     pub(super) produced: usize,
@@ -19,7 +21,12 @@ pub(super) struct BitReader<'a> {
 
 impl<'a> BitReader<'a> {
     pub(super) fn new(stream: &'a [u8]) -> Self {
-        Self { stream, at: 0, end: 0, bits: 0, available: 0, structure: "chunk", produced: 0 }
+        Self { stream, at: 0, end: 0, bits: 0, available: 0, lenient: false, structure: "chunk", produced: 0 }
+    }
+
+    /// A reader of one chunk, which nothing stands around; padding is not looked at.
+    pub(super) fn of_chunk(chunk: &'a [u8]) -> Self {
+        Self { end: chunk.len(), lenient: true, ..Self::new(chunk) }
     }
 
     /// The offset in the stream of the word that the next bit is in.
@@ -73,6 +80,7 @@ impl<'a> BitReader<'a> {
     fn skip_padding(&mut self, count: u32) -> Result<(), LzxError> {
         match self.bits(count)? {
             0 => Ok(()),
+            _ if self.lenient => Ok(()),
             _ => Err(self.fault(LzxErrorKind::Padding)),
         }
     }

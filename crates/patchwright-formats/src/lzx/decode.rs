@@ -62,13 +62,10 @@ pub fn decode_prefix(
     let mut decoding = Decoding {
         reader: BitReader::new(stream),
         reference: reference_in(window, reference),
-        window,
         out: Vec::new(),
         new_len,
-        repeats: [1; REPEATS],
-        main_lens: vec![0; window.main_symbols()],
-        length_lens: [0; LENGTH_SYMBOLS],
-        block: Block { left: 0, codes: Codes::Raw { odd: false } },
+        state: State::new(window),
+        dialect: Dialect::Delta,
     };
     let translation = decoding.run(progress)?;
     let Decoding { mut out, reader, .. } = decoding;
@@ -78,18 +75,45 @@ pub fn decode_prefix(
     Ok((out, reader.offset()))
 }
 
-struct Decoding<'a> {
-    reader: BitReader<'a>,
-    reference: &'a [u8],
+/// What the two formats of the family differ in, beyond what stands around their chunks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// LZX DELTA: long matches, blocks within the length of the file, padding of zeros.
+    Delta,
+    /// The LZX of cabinets: matches up to 257, files without a length, padding of anything.
+    Cabinet,
+}
+
+pub(super) struct Decoding<'a> {
+    pub(super) reader: BitReader<'a>,
+    pub(super) reference: &'a [u8],
+    pub(super) out: Vec<u8>,
+    pub(super) new_len: usize,
+    pub(super) state: State,
+    pub(super) dialect: Dialect,
+}
+
+/// What goes on from chunk to chunk.
+pub(super) struct State {
     window: Window,
-    out: Vec<u8>,
-    new_len: usize,
     /// The last three distances, the latest first.
     repeats: [u32; REPEATS],
     /// Code lengths of the block before, from which those of the next block differ.
     main_lens: Vec<u8>,
     length_lens: [u8; LENGTH_SYMBOLS],
     block: Block,
+}
+
+impl State {
+    pub(super) fn new(window: Window) -> Self {
+        Self {
+            window,
+            repeats: [1; REPEATS],
+            main_lens: vec![0; window.main_symbols()],
+            length_lens: [0; LENGTH_SYMBOLS],
+            block: Block { left: 0, codes: Codes::Raw { odd: false } },
+        }
+    }
 }
 
 struct Block {
@@ -138,7 +162,7 @@ impl Decoding<'_> {
         }
     }
 
-    fn stream_header(&mut self) -> Result<Option<i32>, LzxError> {
+    pub(super) fn stream_header(&mut self) -> Result<Option<i32>, LzxError> {
         self.reader.structure = "stream header";
         match self.reader.bits(1)? {
             0 => Ok(None),
@@ -147,30 +171,37 @@ impl Decoding<'_> {
     }
 
     /// Makes the next 32768 bytes, or what is left of them.
-    fn chunk(&mut self) -> Result<(), LzxError> {
+    pub(super) fn chunk(&mut self) -> Result<(), LzxError> {
         let end = self.new_len.min(self.out.len() + CHUNK_LEN);
         self.out.reserve(end - self.out.len());
         while self.out.len() < end {
-            if self.block.left == 0 {
+            if self.state.block.left == 0 {
                 self.begin_block()?;
             }
-            let len = self.block.left.min(end - self.out.len());
-            self.block.left -= len;
-            match &self.block.codes {
+            let len = self.state.block.left.min(end - self.out.len());
+            self.state.block.left -= len;
+            match &self.state.block.codes {
                 Codes::Raw { odd } => {
                     self.reader.structure = "uncompressed block";
                     self.out.extend_from_slice(self.reader.raw(len)?);
                     // At the end of a chunk too: the byte belongs to the chunk that the block ends in.
-                    if self.block.left == 0 && *odd && self.reader.raw(1)? != [0] {
-                        return Err(self.reader.fault(LzxErrorKind::Padding));
+                    if self.state.block.left == 0 && *odd {
+                        match (self.dialect, self.reader.raw(1)) {
+                            // The last block of a cabinet may do without.
+                            (Dialect::Cabinet, _) | (Dialect::Delta, Ok([0])) => {}
+                            (Dialect::Delta, padding) => {
+                                return Err(padding.err().unwrap_or_else(|| self.reader.fault(LzxErrorKind::Padding)));
+                            }
+                        }
                     }
                 }
                 Codes::Trees(trees) => {
                     self.reader.structure = "compressed block";
                     let part = Part {
                         reader: &mut self.reader,
-                        repeats: &mut self.repeats,
-                        max_distance: self.window.max_distance(),
+                        repeats: &mut self.state.repeats,
+                        max_distance: self.state.window.max_distance(),
+                        dialect: self.dialect,
                         history: History { reference: self.reference, out: &mut self.out },
                     };
                     part.decode(trees, len)?;
@@ -185,7 +216,10 @@ impl Decoding<'_> {
         self.reader.structure = "block header";
         let block_type = self.reader.bits(3)?;
         let stated = self.reader.bits(24)? as usize;
-        let room = self.new_len - self.out.len();
+        let room = match self.dialect {
+            Dialect::Delta => self.new_len - self.out.len(),
+            Dialect::Cabinet => usize::MAX,
+        };
         if stated == 0 || stated > room {
             return Err(self.reader.fault(LzxErrorKind::BlockLen { stated, room }));
         }
@@ -198,17 +232,17 @@ impl Decoding<'_> {
             }
             other => return Err(self.reader.fault(LzxErrorKind::BlockType(other))),
         };
-        self.block = Block { left: stated, codes };
+        self.state.block = Block { left: stated, codes };
         Ok(())
     }
 
     /// Reads the distances before raw bytes. Any that the encoder could have had will do.
     fn raw_header(&mut self) -> Result<(), LzxError> {
         self.reader.end_bits()?;
-        for repeat in &mut self.repeats {
+        for repeat in &mut self.state.repeats {
             let bytes = self.reader.raw(4)?.try_into().expect("four bytes were asked for");
             let distance = u32::from_le_bytes(bytes);
-            let limit = self.window.max_distance();
+            let limit = self.state.window.max_distance();
             if distance == 0 || distance > limit {
                 return Err(self.reader.fault(LzxErrorKind::Distance { distance, limit }));
             }
@@ -223,14 +257,14 @@ impl Decoding<'_> {
             _ => None,
         };
         self.reader.structure = "main tree";
-        let (literals, matches) = self.main_lens.split_at_mut(LITERALS);
+        let (literals, matches) = self.state.main_lens.split_at_mut(LITERALS);
         code_lens(&mut self.reader, literals)?;
         code_lens(&mut self.reader, matches)?;
-        let main = self.tree(&self.main_lens)?;
+        let main = self.tree(&self.state.main_lens)?;
         self.reader.structure = "length tree";
-        code_lens(&mut self.reader, &mut self.length_lens)?;
-        let length = match self.length_lens {
-            [0, ..] if self.length_lens == [0; LENGTH_SYMBOLS] => None,
+        code_lens(&mut self.reader, &mut self.state.length_lens)?;
+        let length = match self.state.length_lens {
+            [0, ..] if self.state.length_lens == [0; LENGTH_SYMBOLS] => None,
             lens => Some(self.tree(&lens)?),
         };
         Ok(Trees { main, length, aligned })
@@ -292,6 +326,7 @@ struct Part<'a, 'stream> {
     reader: &'a mut BitReader<'stream>,
     repeats: &'a mut [u32; REPEATS],
     max_distance: u32,
+    dialect: Dialect,
     history: History<'a>,
 }
 
@@ -320,7 +355,7 @@ impl Part<'_, '_> {
             len += usize::from(tree.read(self.reader)?);
         }
         let distance = self.distance(trees, slot)?;
-        if len == FIRST_EXTENDED_LENGTH {
+        if len == FIRST_EXTENDED_LENGTH && self.dialect == Dialect::Delta {
             len += self.extension()?;
         }
         if len > room {

@@ -12,7 +12,20 @@ const TAIL: usize = 10;
 
 /// Makes targets relative again in a file that a stream with translation has made.
 pub(super) fn undo(file: &mut [u8], size: i32) {
-    walk(file, |at, target| {
+    walk(file, undone(size));
+}
+
+/// The same for one chunk, which begins at `start`.
+pub(super) fn undo_chunk(chunk: &mut [u8], start: u64, size: i32) {
+    if let Ok(start) = usize::try_from(start)
+        && start < END
+    {
+        walk_chunk(chunk, start, &undone(size));
+    }
+}
+
+fn undone(size: i32) -> impl Fn(i32, i32) -> i32 {
+    move |at, target| {
         if target >= size || target < -at {
             target
         } else if target >= 0 {
@@ -20,7 +33,7 @@ pub(super) fn undo(file: &mut [u8], size: i32) {
         } else {
             target.wrapping_add(size)
         }
-    });
+    }
 }
 
 /// Makes targets absolute, for a stream that states `size`.
@@ -40,17 +53,20 @@ pub(super) fn apply(file: &mut [u8], size: i32) {
 fn walk(file: &mut [u8], translate: impl Fn(i32, i32) -> i32) {
     let end = file.len().min(END);
     for (index, chunk) in file[..end].chunks_mut(CHUNK_LEN).enumerate() {
-        let start = index * CHUNK_LEN;
-        let end = chunk.len().saturating_sub(TAIL);
-        let mut i = 0;
-        while let Some(skip) = chunk.get(i..end).and_then(|rest| rest.iter().position(|byte| *byte == 0xE8)) {
-            i += skip;
-            let at = i32::try_from(start + i).expect("below END");
-            let target = &mut chunk[i + 1..i + 5];
-            let value = i32::from_le_bytes((&*target).try_into().expect("four bytes"));
-            target.copy_from_slice(&translate(at, value).to_le_bytes());
-            i += 5;
-        }
+        walk_chunk(chunk, index * CHUNK_LEN, &translate);
+    }
+}
+
+fn walk_chunk(chunk: &mut [u8], start: usize, translate: &impl Fn(i32, i32) -> i32) {
+    let end = chunk.len().saturating_sub(TAIL);
+    let mut i = 0;
+    while let Some(skip) = chunk.get(i..end).and_then(|rest| rest.iter().position(|byte| *byte == 0xE8)) {
+        i += skip;
+        let at = i32::try_from(start + i).expect("below END");
+        let target = &mut chunk[i + 1..i + 5];
+        let value = i32::from_le_bytes((&*target).try_into().expect("four bytes"));
+        target.copy_from_slice(&translate(at, value).to_le_bytes());
+        i += 5;
     }
 }
 

@@ -9,6 +9,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`decode`](mod@decode) | stream and reference to new file; every rule is checked |
+//! | [`cabinet`] | the same family as cabinets have it, chunk by chunk |
 //! | [`encode`](mod@encode) | reference and new file to stream |
 //! | `slots` | windows, and how a distance is split into a slot and a footer |
 //! | `huffman` | canonical codes: tables for decoding, optimal lengths for encoding |
@@ -16,6 +17,7 @@
 //! | `e8` | the translation of x86 call targets |
 
 mod bits;
+pub mod cabinet;
 pub mod decode;
 mod e8;
 pub mod encode;

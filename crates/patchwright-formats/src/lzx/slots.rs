@@ -2,7 +2,7 @@
 
 use super::{CHUNK_LEN, LITERALS};
 
-/// How far back a match may reach: a power of two from 2^17 to 2^25.
+/// How far back a match may reach: a power of two from 2^17 to 2^25; in cabinets, from 2^15 to 2^21.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Window(u8);
 
@@ -18,6 +18,12 @@ impl Window {
     #[must_use]
     pub fn new(log2: u8) -> Option<Self> {
         (Self::MIN.0..=Self::MAX.0).contains(&log2).then_some(Self(log2))
+    }
+
+    /// The window of 2^`log2` bytes of a cabinet; 15 to 21 are possible.
+    #[must_use]
+    pub fn of_cabinet(log2: u8) -> Option<Self> {
+        (15..=21).contains(&log2).then_some(Self(log2))
     }
 
     /// The window of a patch that does not record one: the smallest that holds the old file, rounded up to whole chunks,
@@ -113,6 +119,8 @@ mod tests {
             assert_eq!(Window::new(log2).unwrap().slots(), slots);
         }
         assert_eq!((Window::new(16), Window::new(26)), (None, None));
+        assert_eq!([15, 16].map(|log2| Window::of_cabinet(log2).unwrap().slots()), [30, 32]);
+        assert_eq!((Window::of_cabinet(14), Window::of_cabinet(22)), (None, None));
     }
 
     #[test]

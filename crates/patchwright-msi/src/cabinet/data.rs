@@ -2,6 +2,8 @@
 
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
+use patchwright_formats::lzx;
+
 use super::header::Folder;
 use super::mszip::Mszip;
 use crate::error::{MsiError, MsiErrorKind, Result};
@@ -14,6 +16,7 @@ const LARGEST_BLOCK: u16 = 0x8000;
 pub(super) enum Decoder {
     None,
     Mszip(Mszip),
+    Lzx(Box<lzx::cabinet::Decoder>),
 }
 
 impl Decoder {
@@ -22,6 +25,12 @@ impl Decoder {
         match compression & 0xf {
             0 => Ok(Self::None),
             1 => Ok(Self::Mszip(Mszip::default())),
+            3 => {
+                let [_, high] = compression.to_le_bytes();
+                let window = lzx::Window::of_cabinet(high & 0x1f)
+                    .ok_or_else(|| MsiError::malformed(structure, format!("a window of 2^{} bytes", high & 0x1f)))?;
+                Ok(Self::Lzx(Box::new(lzx::cabinet::Decoder::new(window))))
+            }
             2 => Err(MsiError::unsupported(structure, "Quantum compression")),
             kind => Err(MsiError::unsupported(structure, format!("compression {kind}"))),
         }
@@ -32,6 +41,7 @@ impl Decoder {
             Self::None if data.len() == len => Ok(data),
             Self::None => Err(format!("a stored block of {} bytes that says {len}", data.len())),
             Self::Mszip(mszip) => mszip.block(data, len),
+            Self::Lzx(lzx) => lzx.chunk(data, len).map_err(|error| error.to_string()),
         }
     }
 }

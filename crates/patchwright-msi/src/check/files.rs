@@ -9,6 +9,8 @@ use super::{
 use crate::code::{self as pcw, Code};
 use crate::pcp::{Pcp, RangeFault, checked_ranges, parse_numbers};
 
+/// Old versions of a file that one delta has at most: it counts them in a byte.
+pub(super) const MOST_OLD_FILES: usize = 255;
 const LONGEST_LIST: usize = 255;
 const LONGEST_FAMILY_LIST: usize = 128;
 
@@ -111,7 +113,7 @@ fn ranges(at: At<'_>, offsets: Option<&[u32]>, lengths: Option<&[u32]>, mismatch
 }
 
 /// The numbers of a list, if it can be read; faults are told where the list stands.
-fn numbers(text: Option<&str>) -> Option<Vec<u32>> {
+pub(super) fn numbers(text: Option<&str>) -> Option<Vec<u32>> {
     text.map_or(Some(Vec::new()), |text| parse_numbers(text).ok())
 }
 
@@ -140,6 +142,34 @@ fn retained(
             findings.error(pcw::INVALID_RANGE_ELEMENT, at, what, "correct the offset");
         }
     }
+}
+
+/// Reports ignored ranges of an old file that lie over retained ones of it.
+fn overlaps(
+    at: At<'_>,
+    (ignored, ignored_lens): (Option<&[u32]>, Option<&[u32]>),
+    (retained, retained_lens): (Option<&[u32]>, &[u32]),
+    findings: &mut Findings,
+) {
+    let (Some(ignored), Some(ignored_lens), Some(retained)) = (ignored, ignored_lens, retained) else { return };
+    let spans = |offsets: &[u32], lens: &[u32]| -> Vec<(u64, u64)> {
+        let ends = |(offset, len): (&u32, &u32)| (u64::from(*offset), u64::from(*offset) + u64::from(*len));
+        offsets.iter().zip(lens).map(ends).filter(|(start, end)| start < end).collect()
+    };
+    let retained = spans(retained, retained_lens);
+    for (start, end) in spans(ignored, ignored_lens) {
+        if let Some((other, _)) = retained.iter().find(|(from, to)| *from < end && start < *to) {
+            let what = format!("the ignored range at {start:#x} and the retained one at {other:#x} overlap");
+            let hint = "retained bytes are ignored anyway: take them out of the ignored range";
+            findings.warning(pcw::INVALID_RANGE_ELEMENT, at.column("IgnoreOffsets"), what, hint);
+        }
+    }
+}
+
+/// Lengths of the retained ranges of a file.
+pub(super) fn retained_lengths(pcp: &Pcp, family: &str, ftk: &str) -> Vec<u32> {
+    let row = pcp.family_ranges.iter().find(|row| row.family == family && row.ftk == ftk);
+    row.and_then(|row| numbers(Some(&row.retain_lengths))).unwrap_or_default()
 }
 
 pub(super) fn target_files(pcp: &Pcp, findings: &mut Findings) {
@@ -183,6 +213,8 @@ pub(super) fn target_files(pcp: &Pcp, findings: &mut Findings) {
         if let Some(upgraded) = upgraded {
             let mismatch = pcw::TFILEDATA_RETAIN_COUNT_MISMATCH;
             retained(pcp, at, (&upgraded.family, &row.ftk), retain.as_deref(), mismatch, findings);
+            let retained_lens = retained_lengths(pcp, &upgraded.family, &row.ftk);
+            overlaps(at, (offsets.as_deref(), lengths.as_deref()), (retain.as_deref(), &retained_lens), findings);
         }
     }
 }
@@ -269,5 +301,38 @@ pub(super) fn external_files(pcp: &Pcp, findings: &mut Findings) {
         let retain = retain.read(at, findings);
         let mismatch = pcw::EXTFILE_RETAIN_COUNT_MISMATCH;
         retained(pcp, at, (&row.family, &row.ftk), retain.as_deref(), mismatch, findings);
+        let retained_lens = retained_lengths(pcp, &row.family, &row.ftk);
+        overlaps(at, (offsets.as_deref(), lengths.as_deref()), (retain.as_deref(), &retained_lens), findings);
+    }
+    let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for row in &pcp.external_files {
+        *counts.entry((&row.family, &row.ftk)).or_default() += 1;
+    }
+    for ((family, ftk), count) in counts.into_iter().filter(|(_, count)| *count > MOST_OLD_FILES) {
+        let what =
+            format!("{count} old versions of {ftk} in the family {family}; a delta has {MOST_OLD_FILES} at most");
+        let hint = "leave some out, or ship the file whole";
+        findings.error(pcw::CANT_CREATE_ONE_PATCH_FILE, At::table(EXTERNAL_FILES), what, hint);
+    }
+}
+
+/// Reports files that keep bytes of the user and are shipped whole, which would overwrite them.
+pub(super) fn lost_ranges(pcp: &Pcp, findings: &mut Findings) {
+    let all = pcp.property("IncludeWholeFilesOnly") == Some("1");
+    for row in &pcp.family_ranges {
+        let of_family =
+            |name: &str| pcp.upgraded.iter().any(|image| image.upgraded == name && image.family == row.family);
+        let whole = pcp.upgraded_files.iter().find(|file| {
+            file.ftk == row.ftk && file.include_whole_file.is_some_and(|flag| flag != 0) && of_family(&file.upgraded)
+        });
+        let what = match whole {
+            Some(file) => format!("{} is shipped whole ({UPGRADED_FILES} [{}, {}])", row.ftk, file.upgraded, file.ftk),
+            None if all => format!("{} is shipped whole (IncludeWholeFilesOnly is 1)", row.ftk),
+            None => continue,
+        };
+        let key = format!("{}, {}", row.family, row.ftk);
+        let what = what + ": the retained ranges would be lost";
+        let hint = "let a delta be made of it, or remove the ranges";
+        findings.error(pcw::INVALID_PCP_FAMILYFILERANGES, at(FAMILY_RANGES, &key).column("FTK"), what, hint);
     }
 }

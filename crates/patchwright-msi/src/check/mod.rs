@@ -1,18 +1,27 @@
-//! Everything that is wrong with a `.pcp`, as far as it can be seen without the images.
+//! Everything that is wrong with a `.pcp`: in its own tables ([`check`]), and in what it names ([`check_all`]).
 //!
 //! Nothing stops at the first fault. Findings come table by table in the order of the documentation, rows by key. Each has
 //! the code of PATCHWIZ that fits; where PATCHWIZ does not say which code a fault gets, it is that of the table or column.
 
+mod contents;
 mod families;
 mod files;
 mod images;
+mod keys;
+mod layout;
+mod pairs;
+mod paths;
+mod products;
 mod properties;
 mod sequencing;
+mod versions;
 
 use std::collections::BTreeMap;
 
 use crate::code::Code;
-use crate::pcp::Pcp;
+use crate::image::Images;
+use crate::pcp::{Pcp, SCHEMAS};
+use pairs::Pairs;
 
 /// Whether a patch can be made in spite of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +30,8 @@ pub enum Severity {
     Error,
     /// It can, but is hardly what was meant.
     Warning,
+    /// PATCHWIZ refuses it, and we do not.
+    Note,
 }
 
 /// Something that is wrong.
@@ -38,8 +49,31 @@ pub struct Finding {
     pub column: Option<&'static str>,
     /// What is wrong.
     pub message: String,
+    /// The files or tables that it is about, if it is about several: a line each.
+    pub details: Vec<String>,
     /// What to do.
     pub hint: &'static str,
+}
+
+/// How images are judged.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// What PATCHWIZ refuses is an error even where we can do it.
+    pub strict: bool,
+    /// What becomes of retained ranges that an old file has no place for.
+    pub retain: Retain,
+}
+
+/// What becomes of the retained ranges of a file where the old one has more or fewer places than the family has ranges.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Retain {
+    /// It is an error.
+    #[default]
+    Exact,
+    /// An old file without any place has them where the new one has.
+    SameOffset,
+    /// None is retained, as with PATCHWIZ.
+    Drop,
 }
 
 const PROPERTIES: &str = "Properties";
@@ -58,7 +92,22 @@ const SEQUENCE: &str = "PatchSequence";
 const LONGEST_PATH: usize = 255;
 const LONGEST_FAMILY_NAME: usize = 8;
 
-/// Checks a `.pcp`: all findings, in an order that depends on nothing but its content.
+/// Checks a `.pcp` with all that it names: the findings of [`check`], and those that need the images.
+pub fn check_all(pcp: &Pcp, images: &Images, options: Options) -> Vec<Finding> {
+    let mut findings = Findings(check(pcp));
+    let pairs = Pairs::of(pcp, images);
+    paths::paths(pcp, images, &mut findings);
+    contents::contents(pcp, images, options, &mut findings);
+    products::products(pcp, images, &pairs, &mut findings);
+    keys::keys(pcp, images, options, &mut findings);
+    layout::layout(pcp, images, &pairs, &mut findings);
+    versions::versions(&pairs, &mut findings);
+    let place = |finding: &Finding| SCHEMAS.iter().position(|schema| schema.table == finding.table);
+    findings.0.sort_by_key(place);
+    findings.0
+}
+
+/// Checks a `.pcp` alone: all findings, in an order that depends on nothing but its content.
 pub fn check(pcp: &Pcp) -> Vec<Finding> {
     let mut findings = Findings(Vec::new());
     for fault in &pcp.faults {
@@ -74,6 +123,7 @@ pub fn check(pcp: &Pcp) -> Vec<Finding> {
     files::target_files(pcp, &mut findings);
     files::family_ranges(pcp, &mut findings);
     files::external_files(pcp, &mut findings);
+    files::lost_ranges(pcp, &mut findings);
     sequencing::metadata(pcp, &mut findings);
     sequencing::sequence(pcp, &mut findings);
     findings.0
@@ -114,7 +164,23 @@ impl Findings {
 
     fn add(&mut self, severity: Severity, code: Code, at: At<'_>, message: String, hint: &'static str) {
         let At { table, row, column } = at;
-        self.0.push(Finding { severity, code, table, row: row.map(str::to_owned), column, message, hint });
+        let row = row.map(str::to_owned);
+        self.0.push(Finding { severity, code, table, row, column, message, details: Vec::new(), hint });
+    }
+
+    /// Adds a finding about several things; none without any.
+    fn list(
+        &mut self,
+        severity: Severity,
+        code: Code,
+        at: At<'_>,
+        (message, details): (impl Into<String>, Vec<String>),
+        hint: &'static str,
+    ) {
+        if !details.is_empty() {
+            self.add(severity, code, at, message.into(), hint);
+            self.0.last_mut().expect("added above").details = details;
+        }
     }
 
     /// Checks the length of a text and that it is there.

@@ -92,9 +92,13 @@ fn property(pcp: &Pcp, at: At<'_>, value: &str, findings: &mut Findings) {
                 let what = "Windows Installer 3.0 ignores the list for patches with a sequence";
                 findings.warning(pcw::OBSOLETION_WITH_MSI30, at, what, hint);
             }
+            let what = "the list is ignored, since the patch has a sequence";
+            let generated = pcp.property("SEQUENCE_DATA_GENERATION_DISABLED") != Some("1");
             if pcp.sequence.is_some() {
-                let what = "the list is ignored, since the patch has a sequence";
                 findings.warning(pcw::OBSOLETION_WITH_PATCHSEQUENCE, at, what, hint);
+            } else if generated && pcp.minimum_msi_version() < 300 {
+                let what = "Windows Installer 3.0 ignores the list, since a sequence is made for the patch";
+                findings.warning(pcw::OBSOLETION_WITH_SEQUENCE_DATA, at, what, hint);
             }
         }
         "ListOfTargetProductCodes" => {

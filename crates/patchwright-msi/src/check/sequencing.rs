@@ -68,12 +68,12 @@ pub(super) fn metadata(pcp: &Pcp, findings: &mut Findings) {
     for name in REQUIRED_METADATA.iter().filter(|name| !is_set(name)) {
         let key = format!(", {name}");
         let what = format!("{name} is not set");
-        findings.error(
-            pcw::PATCHMETADATA_PROP_NOT_SET,
-            at(METADATA, &key).column("Property"),
-            what,
-            "add a row for it",
-        );
+        let at = at(METADATA, &key).column("Property");
+        if version < 300 {
+            findings.warning(pcw::PATCHPROPERTYNOTSET, at, what, "add a row for it");
+        } else {
+            findings.error(pcw::PATCHMETADATA_PROP_NOT_SET, at, what, "add a row for it");
+        }
     }
 }
 

@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, SeekFrom, Write};
+use std::sync::{Mutex, PoisonError};
 
-use super::{Cabinet, Content, Facts, FaultKind, FileVersion, Hash, Image, ImageFile, Name, Place, Store};
+use super::{
+    Cabinet, Content, Facts, FaultKind, FileVersion, Hash, Image, ImageFile, Name, Place, Store, file_version,
+};
 use crate::cabinet::{Entry, Exchange, unpack};
 use crate::error::{MsiError, MsiErrorKind, Result};
 
@@ -22,6 +25,8 @@ pub struct Opened {
     /// For each file of the image, where it was found or what is wrong with it.
     found: Vec<Result<Found, FaultKind>>,
     trust_msi: bool,
+    /// Facts that were asked for, by the place of the file: reading them takes a while.
+    facts: Mutex<BTreeMap<usize, Facts>>,
 }
 
 /// Where a content is.
@@ -51,7 +56,7 @@ impl Opened {
         });
         let mut found: Vec<_> = found.collect();
         unpack_all(&image, &*store, &mut folders, &mut found);
-        let mut opened = Self { image, store, found, trust_msi: options.trust_msi };
+        let mut opened = Self { image, store, found, trust_msi: options.trust_msi, facts: Mutex::default() };
         if !options.trust_msi {
             opened.compare();
         }
@@ -65,9 +70,12 @@ impl Opened {
 
     /// Opens the content of a file; every reader is independent of the others.
     pub fn content(&self, key: &str) -> Result<Box<dyn Content>, FaultKind> {
+        self.content_at(self.place(key)?)
+    }
+
+    fn place(&self, key: &str) -> Result<usize, FaultKind> {
         let at = self.image.files.binary_search_by(|file| file.key.as_str().cmp(key));
-        let at = at.map_err(|_| FaultKind::BadRow(format!("there is no file {key}")))?;
-        self.content_at(at)
+        at.map_err(|_| FaultKind::BadRow(format!("there is no file {key}")))
     }
 
     fn content_at(&self, at: usize) -> Result<Box<dyn Content>, FaultKind> {
@@ -86,16 +94,46 @@ impl Opened {
         opened.map_err(|error| FaultKind::Unreadable { path, why: error.to_string() })
     }
 
+    /// Whether what the tables state is believed.
+    pub fn trusts_msi(&self) -> bool {
+        self.trust_msi
+    }
+
+    /// The length of a file: of its content, or with `TrustMsi` what the tables state.
+    pub fn len(&self, key: &str) -> Result<u64, FaultKind> {
+        let at = self.place(key)?;
+        match self.image.files.get(at) {
+            Some(file) if self.trust_msi => Ok(file.size),
+            _ => self.content_at(at)?.seek(SeekFrom::End(0)).map_err(|error| unreadable(key, &error)),
+        }
+    }
+
+    /// The version of a file: of its content, or with `TrustMsi` what the tables state.
+    pub fn version(&self, key: &str) -> Result<Option<FileVersion>, FaultKind> {
+        let at = self.place(key)?;
+        match self.image.files.get(at) {
+            Some(file) if self.trust_msi => Ok(stated_version(file)),
+            _ => file_version(&mut *self.content_at(at)?).map_err(|error| unreadable(key, &error)),
+        }
+    }
+
     /// The facts of a file: of its content, or with `TrustMsi` what the tables state.
     pub fn facts(&self, key: &str) -> Result<Facts, FaultKind> {
+        let at = self.place(key)?;
         if self.trust_msi
-            && let Some(file) = self.image.file(key)
-            && let Some(facts) = stated(file)
+            && let Some(facts) = self.image.files.get(at).and_then(stated)
         {
             return Ok(facts);
         }
-        let mut content = self.content(key)?;
-        Facts::of(&mut *content).map_err(|error| FaultKind::Unreadable { path: key.to_owned(), why: error.to_string() })
+        let known = |facts: &Mutex<BTreeMap<usize, Facts>>| {
+            facts.lock().unwrap_or_else(PoisonError::into_inner).get(&at).cloned()
+        };
+        if let Some(facts) = known(&self.facts) {
+            return Ok(facts);
+        }
+        let facts = Facts::of(&mut *self.content_at(at)?).map_err(|error| unreadable(key, &error))?;
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner).insert(at, facts.clone());
+        Ok(facts)
     }
 
     /// Compares lengths and hashes with the tables.
@@ -112,7 +150,7 @@ impl Opened {
     fn compared(&self, at: usize) -> Result<(), FaultKind> {
         let mut content = self.content_at(at)?;
         let file = &self.image.files[at];
-        let unreadable = |error: io::Error| FaultKind::Unreadable { path: file.key.clone(), why: error.to_string() };
+        let unreadable = |error: io::Error| unreadable(&file.key, &error);
         // In a folder the file counts, not what the tables say of it: PATCHWIZ refreshes them too.
         if matches!(self.found[at], Ok(Found::Path(_))) {
             return Ok(());
@@ -127,22 +165,20 @@ impl Opened {
     }
 }
 
+fn unreadable(key: &str, error: &io::Error) -> FaultKind {
+    FaultKind::Unreadable { path: key.to_owned(), why: error.to_string() }
+}
+
 /// What the tables state of a file, if that is all of it.
 fn stated(file: &ImageFile) -> Option<Facts> {
-    let numbers = |text: &str| -> Option<[u16; 4]> {
-        let mut numbers = [0; 4];
-        let fields: Vec<&str> = text.split('.').collect();
-        (fields.len() <= 4).then_some(())?;
-        for (number, field) in numbers.iter_mut().zip(fields) {
-            *number = field.parse().ok()?;
-        }
-        Some(numbers)
-    };
-    let languages = file.language.iter().flat_map(|text| text.split(',')).filter_map(|text| text.trim().parse().ok());
-    let version = file.version.as_deref().and_then(numbers);
-    let version = version.map(|numbers| FileVersion { numbers, languages: languages.collect() });
     // A versioned file has no row of MsiFileHash: nothing tells whether two of a version are equal.
-    file.hash.map(|hash| Facts { size: file.size, hash, version })
+    file.hash.map(|hash| Facts { size: file.size, hash, version: stated_version(file) })
+}
+
+fn stated_version(file: &ImageFile) -> Option<FileVersion> {
+    let languages = file.language.iter().flat_map(|text| text.split(',')).filter_map(|text| text.trim().parse().ok());
+    let numbers = FileVersion::numbers_of(file.version.as_deref()?)?;
+    Some(FileVersion { numbers, languages: languages.collect() })
 }
 
 /// Looks up names as Windows does, in folders that tell case apart.

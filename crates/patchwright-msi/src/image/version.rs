@@ -25,6 +25,19 @@ pub struct FileVersion {
     pub languages: Vec<u16>,
 }
 
+impl FileVersion {
+    /// The numbers of a text: one to four with dots between them; those that are missing are 0.
+    pub fn numbers_of(text: &str) -> Option<[u16; 4]> {
+        let mut numbers = [0; 4];
+        let mut places = numbers.iter_mut();
+        for field in text.split('.') {
+            let digits = !field.is_empty() && field.bytes().all(|byte| byte.is_ascii_digit());
+            *places.next()? = digits.then(|| field.parse().ok()).flatten()?;
+        }
+        Some(numbers)
+    }
+}
+
 impl fmt::Display for FileVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [a, b, c, d] = self.numbers;

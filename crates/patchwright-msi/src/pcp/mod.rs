@@ -9,7 +9,7 @@ mod ranges;
 use crate::code::{self, Code};
 use crate::database::{ColumnKind, Database, Table, Value};
 
-pub use new::{Image, New, Todo, new};
+pub use new::{Image, New, Pair, Todo, new};
 pub use ranges::parse_numbers;
 pub(crate) use ranges::{RangeFault, checked_ranges};
 

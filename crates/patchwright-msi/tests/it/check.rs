@@ -1,13 +1,17 @@
 //! Each fault as a row: what is changed in a sound `.pcp`, and the codes that must come, no more and no less.
 
+use std::collections::BTreeSet;
+
 use patchwright_msi::check::{Finding, Severity, check};
+use patchwright_msi::code::{Code, Use};
 use patchwright_msi::database::{Database, Value};
 use patchwright_msi::pcp::Pcp;
 
 use crate::{GUID, reread, sound, text};
 
-/// A change of a sound `.pcp`.
-enum Change {
+/// A change of a database.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Change {
     /// `Table`, key of the row (or `Column=value`), column, value.
     Set(&'static str, &'static str, &'static str, &'static str),
     Add(&'static str, &'static [&'static str]),
@@ -15,7 +19,7 @@ enum Change {
     Drop(&'static str),
     DropColumn(&'static str, &'static str),
 }
-use Change::{Add, Drop, DropColumn, Remove, Set};
+pub(crate) use Change::{Add, Drop, DropColumn, Remove, Set};
 
 fn table<'a>(database: &'a mut Database, name: &str) -> &'a mut patchwright_msi::database::Table {
     if database.table(name).is_none() {
@@ -42,32 +46,32 @@ fn value(kind: patchwright_msi::database::ColumnKind, field: &str) -> Value {
     }
 }
 
-fn changed(changes: &[Change]) -> Database {
-    let mut database = sound();
+/// Changes a database.
+pub(crate) fn change(database: &mut Database, changes: &[Change]) {
     for change in changes {
         match *change {
             Set(name, row, column, field) => {
-                let table = table(&mut database, name);
+                let table = table(database, name);
                 let at = table.column(column).unwrap();
                 let kind = table.columns[at].kind;
                 let index = table.rows.iter().position(|found| table.row_key(found) == row).unwrap();
                 table.rows[index][at] = value(kind, field);
             }
             Add(name, fields) => {
-                let table = table(&mut database, name);
+                let table = table(database, name);
                 let row = table.columns.iter().enumerate();
                 let row = row.map(|(at, column)| value(column.kind, fields.get(at).copied().unwrap_or("")));
                 let row = row.collect();
                 table.rows.push(row);
             }
             Remove(name, row) => {
-                let table = table(&mut database, name);
+                let table = table(database, name);
                 let index = table.rows.iter().position(|found| table.row_key(found) == row).unwrap();
                 table.rows.remove(index);
             }
             Drop(name) => database.tables.retain(|table| table.name != name),
             DropColumn(name, column) => {
-                let table = table(&mut database, name);
+                let table = table(database, name);
                 let at = table.column(column).unwrap();
                 table.columns.remove(at);
                 table.rows.iter_mut().for_each(|row| drop(row.remove(at)));
@@ -75,18 +79,23 @@ fn changed(changes: &[Change]) -> Database {
         }
     }
     database.sort();
-    database
 }
 
 fn found(changes: &[Change]) -> Vec<Finding> {
-    check(&Pcp::read(&reread(&changed(changes))))
+    let mut database = sound();
+    change(&mut database, changes);
+    check(&Pcp::read(&reread(&database)))
 }
 
-/// `-` before a name is a warning; without a prefix, `ERROR_PCW_` is meant.
-fn codes(findings: &[Finding]) -> Vec<String> {
+/// `-` before a name is a warning, `~` a note; the prefix of the name is left out.
+pub(crate) fn codes(findings: &[Finding]) -> Vec<String> {
     let one = |finding: &Finding| {
         let name = finding.code.name.trim_start_matches("ERROR_PCW_").trim_start_matches("WARN_");
-        if finding.severity == Severity::Warning { format!("-{name}") } else { name.to_owned() }
+        match finding.severity {
+            Severity::Error => name.to_owned(),
+            Severity::Warning => format!("-{name}"),
+            Severity::Note => format!("~{name}"),
+        }
     };
     findings.iter().map(one).collect()
 }
@@ -98,13 +107,13 @@ fn a_new_file_is_sound() {
 
 const F: &str = "NotePad";
 
-#[test]
+/// What is changed, and what must come of it.
 #[allow(clippy::too_many_lines)]
-fn every_fault_has_its_code() {
+fn rows() -> Vec<(Vec<Change>, &'static str)> {
     const LONG: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
     const LONG_LIST: &str = "0x00000000,0x00000001,0x00000002,0x00000003,0x00000004,0x00000005,0x00000006,0x00000007,0x00000008,0x00000009,0x0000000a,0x0000000b,0x0000000c,0x0000000d,0x0000000e,0x0000000f,0x00000010,0x00000011,0x00000012,0x00000013,0x00000014,0x00000015,0x00000016,0x00000017";
     let property = |name, value| Set("Properties", name, "Value", value);
-    let rows: Vec<(Vec<Change>, &str)> = vec![
+    vec![
         // Tables and columns.
         (
             vec![Drop("Properties")],
@@ -119,13 +128,15 @@ fn every_fault_has_its_code() {
         (vec![Drop("FamilyFileRanges"), Drop("ExternalFiles")], ""),
         (vec![DropColumn("UpgradedImages", "SymbolPaths")], "INVALID_PCP_UPGRADEDIMAGES"),
         (vec![DropColumn("UpgradedImages", "PatchMsiPath"), DropColumn("TargetImages", "Order")], ""),
+        (vec![DropColumn("UpgradedFilesToIgnore", "FTK")], "INVALID_PCP_UPGRADEDFILESTOIGNORE"),
+        (vec![DropColumn("TargetFiles_OptionalData", "SymbolPaths")], "INVALID_PCP_TARGETFILES_OPTIONALDATA"),
         // Properties.
         (vec![Remove("Properties", "PatchGUID")], "MISSING_PATCH_GUID"),
         (vec![property("PatchGUID", "{5406B219}")], "BAD_PATCH_GUID"),
         (vec![property("PatchOutputPath", "")], "-MISSING_PATCH_PATH"),
         (
             vec![property("ListOfPatchGUIDsToReplace", "nonsense"), property("MinimumRequiredMsiVersion", "200")],
-            "BAD_GUIDS_TO_REPLACE",
+            "BAD_GUIDS_TO_REPLACE -OBSOLETION_WITH_SEQUENCE_DATA",
         ),
         (vec![property("ListOfPatchGUIDsToReplace", GUID)], "-OBSOLETION_WITH_MSI30"),
         (
@@ -276,7 +287,47 @@ fn every_fault_has_its_code() {
         ),
         (vec![Add("FamilyFileRanges", &[F, "app", "1,2", "1"])], "FAMILY_RANGE_COUNT_MISMATCH"),
         (vec![Add("ExternalFiles", &[F, "app", "old/app"])], ""),
+        (
+            vec![Add("ExternalFiles", &[F, "app", "x", "", LONG_LIST, "", LONG_LIST])],
+            "EXTFILE_LONG_IGNORE_OFFSETS EXTFILE_IGNORE_COUNT_MISMATCH EXTFILE_LONG_RETAIN_OFFSETS EXTFILE_RETAIN_COUNT_MISMATCH",
+        ),
+        (
+            vec![Add("TargetFiles_OptionalData", &["Old", "app", "", "1", LONG_LIST, LONG_LIST])],
+            "TFILEDATA_LONG_IGNORE_LENGTHS TFILEDATA_IGNORE_COUNT_MISMATCH -INVALID_RANGE_ELEMENT TFILEDATA_LONG_RETAIN_OFFSETS TFILEDATA_RETAIN_COUNT_MISMATCH",
+        ),
         (vec![Add("ExternalFiles", &["Nix", "app", "old/app"])], "EXTFILE_BAD_FAMILY_FIELD"),
+        (
+            vec![
+                Add("FamilyFileRanges", &[F, "app", "16,64", "8,8"]),
+                Add("TargetFiles_OptionalData", &["Old", "app", "", "0,70", "16,8", "32,71"]),
+            ],
+            "-INVALID_RANGE_ELEMENT",
+        ),
+        (
+            vec![
+                Add("FamilyFileRanges", &[F, "app", "16", "8"]),
+                Add("ExternalFiles", &[F, "app", "x", "", "30,40", "2,9", "32"]),
+            ],
+            "",
+        ),
+        (
+            vec![
+                Add("FamilyFileRanges", &[F, "app", "16", "8"]),
+                Add("ExternalFiles", &[F, "app", "x", "", "30,39", "3,9", "32"]),
+            ],
+            "-INVALID_RANGE_ELEMENT -INVALID_RANGE_ELEMENT",
+        ),
+        (
+            vec![
+                Add("FamilyFileRanges", &[F, "app", "16", "8"]),
+                Add("UpgradedFiles_OptionalData", &["New", "app", "", "", "1"]),
+            ],
+            "INVALID_PCP_FAMILYFILERANGES",
+        ),
+        (
+            vec![Add("FamilyFileRanges", &[F, "app", "16", "8"]), property("IncludeWholeFilesOnly", "1")],
+            "INVALID_PCP_FAMILYFILERANGES",
+        ),
         (vec![Add("ExternalFiles", &[F, "", ""])], "EXTFILE_BLANK_FILE_TABLE_KEY EXTFILE_BLANK_PATH_TO_FILE"),
         (vec![Add("ExternalFiles", &[F, LONG, LONG])], "EXTFILE_LONG_FILE_TABLE_KEY EXTFILE_LONG_PATH_TO_FILE"),
         (
@@ -296,6 +347,10 @@ fn every_fault_has_its_code() {
         (vec![Drop("PatchMetadata")], "-MISSING_PATCHMETADATA"),
         (vec![Drop("PatchMetadata"), property("MinimumRequiredMsiVersion", "200")], ""),
         (vec![Remove("PatchMetadata", ", MoreInfoURL")], "PATCHMETADATA_PROP_NOT_SET"),
+        (
+            vec![Remove("PatchMetadata", ", MoreInfoURL"), property("MinimumRequiredMsiVersion", "200")],
+            "-PATCHPROPERTYNOTSET",
+        ),
         (vec![Set("PatchMetadata", ", AllowRemoval", "Value", "maybe")], "INVALID_PATCHMETADATA_PROP"),
         (vec![Set("PatchMetadata", ", Description", "Value", "")], "INVALID_PATCHMETADATA_PROP"),
         (vec![Add("PatchMetadata", &["", "Mine", "x"])], "WRONG_PATCHMETADATA_STRD_PROP"),
@@ -315,15 +370,56 @@ fn every_fault_has_its_code() {
             "INVALID_PCP_PATCHSEQUENCE SEQUENCING_BAD_TARGET BAD_SEQUENCE INVALID_SUPERCEDENCE",
         ),
         (vec![Add("PatchSequence", &["", "", "65536"])], "NULL_PATCHFAMILY BAD_SEQUENCE"),
-    ];
+    ]
+}
+
+#[test]
+fn every_fault_has_its_code() {
     let mut wrong = String::new();
-    for (number, (changes, expect)) in rows.iter().enumerate() {
+    for (number, (changes, expect)) in rows().iter().enumerate() {
         let made = codes(&found(changes)).join(" ");
         if made != *expect {
             wrong += &format!("row {number}:\n  expected {expect}\n  found    {made}\n");
         }
     }
     assert_eq!(wrong, "");
+}
+
+#[test]
+fn a_delta_has_only_so_many_old_versions() {
+    let mut database = sound();
+    let table = table(&mut database, "ExternalFiles");
+    for number in 0..256 {
+        let mut row = vec![text(F), text("app"), text(&format!("{number}"))];
+        row.resize(table.columns.len(), Value::Null);
+        table.rows.push(row);
+    }
+    assert_eq!(codes(&check(&Pcp::read(&database))), ["CANT_CREATE_ONE_PATCH_FILE"]);
+    database.tables.iter_mut().find(|table| table.name == "ExternalFiles").unwrap().rows.pop();
+    assert_eq!(check(&Pcp::read(&database)), []);
+}
+
+/// Every code that the table says `check` gives comes in a row of these tests, and only those do.
+#[test]
+fn the_table_of_codes_says_which_come() {
+    let expected = rows().into_iter().map(|(_, codes)| codes).chain(crate::check_images::expected());
+    let expected = expected.chain(["CANT_CREATE_ONE_PATCH_FILE"]);
+    let given: BTreeSet<&str> =
+        expected.flat_map(str::split_whitespace).map(|code| code.trim_start_matches(['-', '~'])).collect();
+    let short = |code: Code| code.name.trim_start_matches("ERROR_PCW_").trim_start_matches("WARN_");
+    let table = patchwright_msi::code::table();
+    let checked: BTreeSet<&str> =
+        table.iter().filter(|entry| entry.usage == Use::Check).map(|entry| short(entry.code)).collect();
+    assert_eq!(given.difference(&checked).collect::<Vec<_>>(), Vec::<&&str>::new(), "given, and not in the table");
+    assert_eq!(checked.difference(&given).collect::<Vec<_>>(), Vec::<&&str>::new(), "in the table, and not given");
+    // All of the header is there, once.
+    let offsets = |base: u32| -> Vec<u32> {
+        let numbers = table.iter().map(|entry| entry.code.number);
+        numbers.filter(|number| number & 0xffff_0000 == base & 0xffff_0000).map(|number| number - base).collect()
+    };
+    assert_eq!(offsets(0xC00E_5101), (0..0xa0).chain(0x100..0x118).collect::<Vec<_>>());
+    assert_eq!(offsets(0xC010_5101), (0..11).chain(0x10..0x13).collect::<Vec<_>>());
+    assert_eq!(offsets(0xC00F_5101), (0..11).chain(0x10..0x17).collect::<Vec<_>>());
 }
 
 /// Faults of many tables come in one go, twice the same, and say where they are and what to do.

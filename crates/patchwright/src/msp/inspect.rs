@@ -32,12 +32,12 @@ use crate::pcp;
 /// # Errors
 /// A file that is no patch, or whose tables cannot be read ([`crate::ErrorKind::Malformed`]); reading failed.
 pub fn inspect(patch: &Path, against: Option<&Path>) -> Result<MspInspectReport> {
-    let base = against.map(|path| pcp::load(path).map(|database| (path, database))).transpose()?;
+    let base = against.map(|path| crate::installer::load(path).map(|database| (path, database))).transpose()?;
     let failed = |error: std::io::Error| Error::io("read", patch, &error);
     let file: File = open_for_reading(patch).map_err(failed)?;
     let patch_bytes = file.metadata().map_err(failed)?.len();
     let mut msp = Msp::open(BufReader::new(file)).map_err(|error| {
-        pcp::failed(&error, patch).hint("a .msp is needed; `patchwright inspect` tells about .pwp and PA19 patches")
+        crate::installer::failed(&error, patch).hint("a .msp is needed; `patchwright inspect` tells about .pwp and PA19 patches")
     })?;
     let made = overview(&mut msp, base.as_ref().map(|(_, database): &(&Path, Database)| database));
     Ok(report(made, patch, patch_bytes, base.map(|(path, _)| path)))
