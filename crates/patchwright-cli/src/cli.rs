@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{apply, check, completions, diff, inspect, man, msp, pcp, revert, status, verify};
+use crate::commands::{apply, check, completions, diff, inspect, man, msimsp, msp, pcp, revert, status, verify};
 
 /// Makes, checks, applies and takes back patches for native programs.
 #[derive(Debug, Parser)]
@@ -92,6 +92,7 @@ pub(crate) enum Command {
     Check(check::Args),
     Pcp(pcp::Args),
     Msp(msp::Args),
+    Msimsp(msimsp::Args),
     Completions(completions::Args),
     Man(man::Args),
 }

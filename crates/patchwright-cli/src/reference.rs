@@ -10,9 +10,9 @@ use patchwright::ErrorKind;
 
 use crate::cli::Cli;
 use crate::commands::completions::{Shell, script};
-use crate::commands::{ExitCodes, apply, check, completions, diff, inspect, man, msp, pcp, revert, status, verify};
+use crate::commands::{ExitCodes, apply, check, completions, diff, inspect, man, msimsp, msp, pcp, revert, status, verify};
 
-const EXIT_CODES: [(&str, ExitCodes); 11] = [
+const EXIT_CODES: [(&str, ExitCodes); 12] = [
     ("diff", diff::EXIT_CODES),
     ("apply", apply::EXIT_CODES),
     ("revert", revert::EXIT_CODES),
@@ -22,6 +22,7 @@ const EXIT_CODES: [(&str, ExitCodes); 11] = [
     ("check", check::EXIT_CODES),
     ("pcp", pcp::EXIT_CODES),
     ("msp", msp::EXIT_CODES),
+    ("msimsp", msimsp::EXIT_CODES),
     ("completions", completions::EXIT_CODES),
     ("man", man::EXIT_CODES),
 ];

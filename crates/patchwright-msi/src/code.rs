@@ -187,6 +187,7 @@ codes! { CHECKED_AND_BUILT: 0xC00E_5101 "ERROR_PCW_":
     INVALID_PCP_PROPERTY 0x101 Check "an unknown or invalid property"
     INVALID_PCP_TARGETIMAGES 0x102 Check "TargetImages is missing, lacks a column, or has rows that contradict each other"
     LAX_VALIDATION_FLAGS 0x103 Check "ProductValidateFlags compare neither product nor upgrade code"
+    INTERNAL_ERROR 0x100 Build "what cannot happen did: a bug of ours"
     CANT_DELETE_TEMP_FOLDER 0x105 Build "temp folder could not be removed"
     MISSING_DIRECTORY_TABLE 0x106 Check "an image has files and no Directory table"
     INVALID_SUPERSEDENCE_VALUE 0x107 Check "Properties.SEQUENCE_DATA_SUPERSEDENCE not 0/1"
@@ -264,7 +265,6 @@ never! { NOT_GIVEN: 0xC00E_5101 "ERROR_PCW_":
     OPEN_VIEW 0x9c "MSI view could not be opened" "tables are read without views"
     EXECUTE_VIEW 0x9d "MSI view could not be executed" "tables are read without views"
     VIEW_FETCH 0x9e "MSI view fetch failed" "tables are read without views"
-    INTERNAL_ERROR 0x100 "internal error" "a bug of ours exits with 70"
     FAILED_CREATE_TRANSFORM 0x104 "a transform cannot be made" "0xC00E5173 and 0xC00E5175 tell it"
 }
 

@@ -9,7 +9,8 @@
 //! | `patchwright inspect` | [`inspect()`] |
 //! | `patchwright verify` | [`verify()`] |
 //! | `patchwright check` | [`check()`] |
-//! | `patchwright msp` | [`msp::inspect()`] |
+//! | `patchwright msp` | [`msp::build()`], [`msp::inspect()`] |
+//! | `patchwright msimsp` | [`msp::create_patch_package_ex()`] |
 //! | `patchwright pcp` | [`pcp::new()`], [`pcp::export()`], [`pcp::import()`], [`pcp::check()`] |
 //!
 //! This is the crate that knows paths, files, locks and journals. What a patch looks like is `patchwright-formats`;

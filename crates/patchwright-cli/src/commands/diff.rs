@@ -139,7 +139,7 @@ fn memory_size(text: &str) -> Result<u64, String> {
     }
 }
 
-fn thread_count(text: &str) -> Result<usize, String> {
+pub(super) fn thread_count(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(threads) if threads > 0 => Ok(threads),
         _ => Err("it takes a whole number from 1".to_owned()),

@@ -6,7 +6,9 @@ pub(crate) mod completions;
 pub(crate) mod diff;
 pub(crate) mod inspect;
 pub(crate) mod man;
+pub(crate) mod msimsp;
 pub(crate) mod msp;
+mod msp_build;
 mod msp_inspect;
 mod pa19;
 pub(crate) mod pcp;
@@ -44,6 +46,7 @@ impl Command {
             Self::Check(args) => args.run(console),
             Self::Pcp(args) => args.run(console),
             Self::Msp(args) => args.run(console),
+            Self::Msimsp(args) => args.run(console),
             Self::Completions(args) => args.run(console),
             Self::Man(args) => args.run(console),
         }

@@ -1,25 +1,27 @@
-//! `patchwright msp inspect`
+//! `patchwright msp build|inspect`
 
 use std::path::PathBuf;
 
 use clap::Subcommand;
 use patchwright::Result;
 
-use super::{Examples, ExitCodes, after_help, msp_inspect};
+use super::{Examples, ExitCodes, after_help, msp_build, msp_inspect};
 use crate::console::{Answer, Console};
 
 pub(crate) const EXIT_CODES: ExitCodes = &[
     (0, "done; `inspect --against`: the patch applies"),
-    (1, "`inspect --against`: the patch does not apply"),
-    (3, "an input is no patch or no database of Windows Installer, or it is damaged"),
+    (1, "`build`: there is nothing to patch; `inspect --against`: the patch does not apply"),
+    (3, "an input is no patch or database of Windows Installer or is damaged; `build` cannot be done"),
     (5, "reading or writing failed"),
 ];
 
 /// How many verbs there are below this one.
 #[cfg(test)]
-pub(crate) const VERBS: usize = 1;
+pub(crate) const VERBS: usize = 2;
 
 const EXAMPLES: Examples = &[
+    ("Build a patch", "patchwright msp build app.pcp -o app.msp"),
+    ("Images that a Windows build has described", r"patchwright msp build app.pcp -o app.msp --map C:\build=/srv/build"),
     ("What is in a patch, whoever made it", "patchwright msp inspect app.msp"),
     ("Whether it applies to a product, and why not", "patchwright msp inspect app.msp --against 1.0/app.msi"),
     ("Its product codes, for a script", "patchwright msp inspect app.msp --json | jq -r '.product_codes[]'"),
@@ -35,6 +37,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Build(msp_build::Build),
     /// Show what is in a patch: products, transforms, files, cabinets, and what the installer will not like
     ///
     /// Cabinets are listed, not unpacked. A signature is mentioned, not checked.
@@ -50,6 +53,7 @@ enum Verb {
 impl Args {
     pub(crate) fn run(&self, console: &Console) -> Result<Answer> {
         match &self.verb {
+            Verb::Build(build) => build.run(console),
             Verb::Inspect { patch, against } => {
                 let report = patchwright::msp::inspect(patch, against.as_deref())?;
                 let answer = console.report(&report, msp_inspect::text)?;

@@ -249,7 +249,7 @@ impl<'a> Planner<'a> {
         message: String,
         hint: &'static str,
     ) {
-        self.findings.push(Finding { severity, code, table, row: Some(row), column: Some(column), message, hint });
+        self.findings.push(Finding { severity, code, table, row: Some(row), column: Some(column), message, details: Vec::new(), hint });
     }
 
     /// The families that have pairs, those with numbers of their own first, each above the one before.
@@ -323,6 +323,7 @@ impl<'a> Planner<'a> {
                         row: Some(image.clone()),
                         column: Some("Family"),
                         message: what,
+                        details: Vec::new(),
                         hint,
                     });
                 }
@@ -569,6 +570,7 @@ impl<'a> Planner<'a> {
                     row: Some(family.name.clone()),
                     column: Some("FileSequenceStart"),
                     message: what,
+                    details: Vec::new(),
                     hint: "the numbers of the families must rise with their disks; leave both empty to have them chosen",
                 });
             }
@@ -603,5 +605,5 @@ fn warning(
     message: String,
     hint: &'static str,
 ) -> Finding {
-    Finding { severity: Severity::Warning, code, table, row: Some(row), column: Some(column), message, hint }
+    Finding { severity: Severity::Warning, code, table, row: Some(row), column: Some(column), message, details: Vec::new(), hint }
 }

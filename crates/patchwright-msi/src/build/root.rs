@@ -8,16 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::settings::Settings;
 use crate::check::{Finding, Severity};
-use crate::code::Code;
+use crate::code as pcw;
 use crate::guid::is_guid;
 use crate::msp::{Metadata, Sequence};
 use crate::pcp::{Pcp, SequenceRow};
-
-/// `ERROR_PCW_CANT_GENERATE_SEQUENCEINFO_MAJORUPGD`
-const NO_SEQUENCE_FOR_MAJOR_UPGRADE: Code =
-    Code { number: 0xC00E_5182, name: "ERROR_PCW_CANT_GENERATE_SEQUENCEINFO_MAJORUPGD" };
-/// `ERROR_PCW_DUPLICATE_SEQUENCE_RECORD`
-const DUPLICATE_SEQUENCE_RECORD: Code = Code { number: 0xC00E_5192, name: "ERROR_PCW_DUPLICATE_SEQUENCE_RECORD" };
 
 /// A product as a patch finds and leaves it. The checks have seen that all of it is there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -100,11 +94,12 @@ fn given_rows(
         if !seen.insert((row.patch_family.clone(), product.clone())) {
             findings.push(Finding {
                 severity: Severity::Error,
-                code: DUPLICATE_SEQUENCE_RECORD,
+                code: pcw::DUPLICATE_SEQUENCE_RECORD,
                 table: "PatchSequence",
                 row: Some(format!("{}, {}", row.patch_family, row.target.as_deref().unwrap_or_default())),
                 column: Some("Target"),
                 message: "another row of the family is for the same product".to_owned(),
+                details: Vec::new(),
                 hint: "remove one of them: targets with one product code are one product",
             });
             continue;
@@ -128,11 +123,12 @@ fn made_rows(
     if let Some(product) = products.iter().find(|product| product.is_major_upgrade()) {
         findings.push(Finding {
             severity: Severity::Warning,
-            code: NO_SEQUENCE_FOR_MAJOR_UPGRADE,
+            code: pcw::CANT_GENERATE_SEQUENCEINFO_MAJORUPGD,
             table: "TargetImages",
             row: Some(product.target.clone()),
             column: Some("Target"),
             message: "the product code changes, so no place among other patches is made".to_owned(),
+            details: Vec::new(),
             hint: "add a table PatchSequence if patches of the product are to be ordered",
         });
         return Vec::new();
@@ -279,7 +275,7 @@ mod tests {
         let twice = Pcp { sequence: Some(vec![row(Some("T"), None, None), row(Some(CODE), None, None)]), ..pcp };
         let mut findings = Vec::new();
         sequence(&twice, &Settings::default(), &products, 0, &mut findings);
-        assert_eq!((findings.len(), findings[0].code), (1, DUPLICATE_SEQUENCE_RECORD));
+        assert_eq!((findings.len(), findings[0].code), (1, pcw::DUPLICATE_SEQUENCE_RECORD));
     }
 
     #[test]

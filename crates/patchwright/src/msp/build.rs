@@ -5,16 +5,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, BufWriter, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use patchwright_msi::build::pair::{self, DeltaPart, PairInput, PairTransforms, Step};
 use patchwright_msi::build::plan::{Family, Kind, Member, Plan, WhyWhole, plan};
-use patchwright_msi::build::ranges::RetainRules;
+use patchwright_msi::build::ranges::{RetainDefault, RetainMismatch, RetainRules};
 use patchwright_msi::build::refresh::{FileFacts, Refreshed, refresh};
 use patchwright_msi::build::root::{self, PatchedProduct};
 use patchwright_msi::build::settings::Settings;
-use patchwright_msi::check::{Finding, Severity, check};
+use patchwright_msi::check::{Finding, Options, Retain, Severity, check_all};
+use patchwright_msi::code::{EXTFILE_RETAIN_COUNT_MISMATCH, TFILEDATA_RETAIN_COUNT_MISMATCH};
 use patchwright_msi::database::{Database, Property};
 use patchwright_msi::image::Images;
 use patchwright_msi::msp::{self, Cabinet, Contents as PatchContents, Msp, PatchSummary, Sequence};
@@ -124,7 +125,7 @@ impl Builder<'_> {
         let all_open = self.pcp.upgraded.iter().all(|row| is_open(&row.upgraded, false))
             && self.pcp.targets.iter().all(|row| is_open(&row.target, true));
         if !all_open {
-            return Err(self.refused(findings));
+            return Err(self.refused(&findings));
         }
         self.log.phase("II", "compares the images");
         let known = self.contents.known(progress)?;
@@ -140,16 +141,20 @@ impl Builder<'_> {
             }
         }
         for finding in &findings {
-            let level = if finding.severity == Severity::Error { LogLevel::Error } else { LogLevel::Warning };
+            let level = match finding.severity {
+                Severity::Error => LogLevel::Error,
+                Severity::Warning => LogLevel::Warning,
+                Severity::Note => LogLevel::Info,
+            };
             self.log.line(level, &line(finding));
         }
         if findings.iter().any(|finding| finding.severity == Severity::Error) {
-            return Err(Failure::findings(findings, self.path));
+            return Err(Failure::findings(&findings, self.path));
         }
         Ok((plan, findings))
     }
 
-    fn refused(&self, findings: Vec<Finding>) -> Failure {
+    fn refused(&self, findings: &[Finding]) -> Failure {
         findings.iter().for_each(|finding| self.log.line(LogLevel::Error, &line(finding)));
         if findings.iter().any(|finding| finding.severity == Severity::Error) {
             return Failure::findings(findings, self.path);
@@ -157,8 +162,20 @@ impl Builder<'_> {
         bug("an image is not open, and no check found out why")
     }
 
+    /// What the checks of `pcp check` say.
     fn checked(&self) -> Vec<Finding> {
-        check(self.pcp)
+        let drop = self.options.retain_mismatch == RetainMismatch::Drop;
+        let retain = match self.options.retain_default {
+            _ if drop => Retain::Drop,
+            RetainDefault::SameOffset => Retain::SameOffset,
+            RetainDefault::None => Retain::Exact,
+        };
+        let options = Options { strict: self.options.strict, retain };
+        let mut findings = check_all(self.pcp, self.images, options);
+        // Where they are dropped the plan says so, in a warning.
+        let mismatches = [TFILEDATA_RETAIN_COUNT_MISMATCH.number, EXTFILE_RETAIN_COUNT_MISMATCH.number];
+        findings.retain(|finding| !drop || !mismatches.contains(&finding.code.number));
+        findings
     }
 
     /// The time of the patch: as given, or when the newest upgraded installer was saved, or now.
@@ -209,7 +226,7 @@ impl Builder<'_> {
         let products = self.products(&plan);
         let sequence = root::sequence(self.pcp, &self.settings, &products, time, &mut findings);
         if findings.iter().any(|finding| finding.severity == Severity::Error) {
-            return Err(Failure::findings(findings, self.path));
+            return Err(Failure::findings(&findings, self.path));
         }
         let folder = WorkFolder::make(self.options.temp_folder.as_deref(), self.options.temp_folder_must_be_new)?;
         self.log.line(LogLevel::Info, &format!("Temp directory: {}", folder.path().display()));

@@ -1,7 +1,7 @@
 //! The contents of images: read where the plan says, and told from each other by hash.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read};
 
 use patchwright_msi::build::plan::{Content as Known, ImageFile, ImageFiles, Images as KnownImages, Source};
 use patchwright_msi::image::{Content, Images, Opened};
@@ -40,12 +40,6 @@ impl<'a> Contents<'a> {
                 (external.ok_or_else(lost)?.open)()
             }
         }
-    }
-
-    /// The length of a file.
-    pub(super) fn len(&self, source: &Source) -> Result<u64> {
-        let len = self.open(source).and_then(|mut content| content.seek(SeekFrom::End(0)));
-        len.map_err(|error| self.unreadable(source, &error))
     }
 
     /// All of a file.

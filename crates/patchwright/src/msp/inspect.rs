@@ -22,7 +22,6 @@ use super::inspect_report::{
 use crate::atomic::open_for_reading;
 use crate::error::{Error, Result};
 use crate::inspect::{ignored, retained};
-use crate::pcp;
 
 /// Tells what is in a patch, whoever made it; with `against`, also what it does to that product.
 ///

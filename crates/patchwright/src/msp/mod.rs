@@ -22,6 +22,7 @@ mod inspect;
 mod inspect_report;
 mod log;
 mod parts;
+mod patchwiz;
 mod report;
 
 use std::path::{Path, PathBuf};
@@ -33,6 +34,10 @@ pub use inspect_report::{
     InspectedTransform, InspectedVerdict, MspAgainst, MspInspectReport, MspOld,
 };
 pub use log::{BuildLog, LogLevel, NoLog};
+pub use patchwiz::{
+    LOGALL, LOGERR, LOGINFO, LOGNONE, LOGPERFMESSAGES, LOGWARN, PatchPackage, PatchPackageError, UIALL, UINONE,
+    create_patch_package_ex,
+};
 pub use patchwright_msi::build::ranges::{RetainDefault, RetainMismatch};
 pub use report::{MspBuildReport, MspFamily, MspFile, MspPair, MspSequence};
 

@@ -95,7 +95,7 @@ impl Maker<'_> {
                 Err(finding) => findings.push(finding),
             }
         }
-        if findings.is_empty() { Ok(parts) } else { Err(Failure::findings(findings, pcp)) }
+        if findings.is_empty() { Ok(parts) } else { Err(Failure::findings(&findings, pcp)) }
     }
 
     fn part(&self, family: &Family, member: &Member) -> Result<Result<Part, Finding>> {
@@ -223,6 +223,7 @@ fn unmade(family: &Family, member: &Member, error: &Pa19Error) -> Finding {
         row: Some(family.name.clone()),
         column: None,
         message: format!("no delta can be made of the file {}: {error}", member.ftk),
+        details: Vec::new(),
         hint: "correct its ranges, or ship it whole",
     }
 }

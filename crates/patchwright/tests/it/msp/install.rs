@@ -11,6 +11,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use patchwright::Quiet;
 use patchwright::msp::{BuildOptions, MspBuildReport, build};
@@ -222,6 +223,148 @@ fn wine_installs_and_patches() {
     for (number, case) in cases().iter().enumerate() {
         run(&wine, &folder.path().join(format!("case{number}")), case);
     }
+    several_families(&wine, &folder.path().join("families"));
+    worked_example(&wine, &folder.path().join("example"));
+}
+
+/// One patch for two products, each with a family, and so a cabinet, of its own.
+fn several_families(wine: &Wine, root: &Path) {
+    let (one, two) = (noise(7, 8000), noise(8, 6000));
+    let pairs = [(101, "one.bin", &one), (102, "two.bin", &two)].map(|(id, name, bytes)| {
+        let new = vec![file(name, fixed(bytes)), file("whole.txt", "new")];
+        (Product::new(id, "1.0.0", vec![file(name, bytes.clone())]), Product::new(id, "1.0.1", new))
+    });
+    let mut pcp = Pcp::new((&pairs[0].0, "a/old/app.msi"), (&pairs[0].1, "a/new/app.msi"));
+    pcp.row("ImageFamilies", &[("Family", &"Other")]);
+    pcp.row("UpgradedImages", &[("Upgraded", &"Two"), ("MsiPath", &"b/new/app.msi"), ("Family", &"Other")]);
+    let target: &[(&str, &dyn Cell)] = &[
+        ("Target", &"OldTwo"),
+        ("MsiPath", &"b/old/app.msi"),
+        ("Upgraded", &"Two"),
+        ("Order", &2),
+        ("ProductValidateFlags", &"0x00000922"),
+        ("IgnoreMissingSrcFiles", &0),
+    ];
+    pcp.row("TargetImages", target);
+    let mut installers = Vec::new();
+    for ((old, new), letter) in pairs.iter().zip(["a", "b"]) {
+        installers.push(old.write(&root.join(letter).join("old")));
+        new.write(&root.join(letter).join("new"));
+    }
+    let report = built(&pcp, root, "several families");
+    assert_eq!(report.families.len(), 2);
+    assert_eq!(report.product_codes, [pairs[0].0.code(), pairs[1].0.code()]);
+    installers.iter().for_each(|installer| wine.install(installer));
+    wine.patch(&report.output);
+    for (_, new) in &pairs {
+        let expected: Vec<_> = new.files.iter().map(|file| (file.name.to_owned(), file.bytes.clone())).collect();
+        assert!(wine.folder(&new.folder()) == expected, "{}", new.folder());
+    }
+}
+
+/// The example of the documentation of PATCHWIZ, row by row, and in one of its files bytes that may be anything and bytes
+/// that stay.
+fn worked_example(wine: &Wine, root: &Path) {
+    let app = noise(9, 30_000);
+    let old = Product::new(110, "1.0.0", vec![file("mnp.exe", app.clone()), file("readme.txt", "with the error")]);
+    let new = Product::new(110, "1.0.1", vec![file("mnp.exe", fixed(&app)), file("readme.txt", "without the error")]);
+    let place = |name: &str| root.join("Note_Installer/Patch").join(name);
+    let installers = [(&old, "Target"), (&new, "Upgraded")].map(|(product, name)| {
+        let installer = place(name).join("MNP2000.msi");
+        fs::rename(product.write(&place(name)), &installer).unwrap();
+        installer
+    });
+    let mut pcp = Pcp::new((&old, ""), (&new, ""));
+    for table in ["Properties", "ImageFamilies", "UpgradedImages", "TargetImages", "PatchMetadata", "PatchSequence"] {
+        pcp.clear(table);
+    }
+    for (name, value) in [
+        ("AllowProductCodeMismatches", "1"),
+        ("AllowProductVersionMajorMismatches", "1"),
+        ("ApiPatchingSymbolFlags", "0x00000000"),
+        ("DontRemoveTempFolderWhenFinished", "1"),
+        ("IncludeWholeFilesOnly", "0"),
+        ("ListOfPatchGUIDsToReplace", ""),
+        ("ListOfTargetProductCodes", "*"),
+        ("PatchGUID", "{5406B219-A1AC-4BC4-8695-72292C8195AC}"),
+        ("PatchOutputPath", r"c:\output.msp"),
+        ("PatchSourceList", "PatchSourceList"),
+    ] {
+        pcp.set(name, value);
+    }
+    let family: &[(&str, &dyn Cell)] = &[
+        ("Family", &"MNPapps"),
+        ("MediaSrcPropName", &"MNPSrcPropName"),
+        ("MediaDiskId", &2),
+        ("FileSequenceStart", &1000),
+    ];
+    let upgraded: &[(&str, &dyn Cell)] = &[
+        ("Upgraded", &"MNP_fixed"),
+        ("MsiPath", &r"C:\Note_Installer\Patch\Upgraded\MNP2000.msi"),
+        ("Family", &"MNPapps"),
+    ];
+    let target: &[(&str, &dyn Cell)] = &[
+        ("Target", &"MNP_error"),
+        ("MsiPath", &r"C:\Note_Installer\Patch\Target\MNP2000.msi"),
+        ("Upgraded", &"MNP_fixed"),
+        ("Order", &1),
+        ("IgnoreMissingSrcFiles", &0),
+    ];
+    pcp.row("ImageFamilies", family).row("UpgradedImages", upgraded).row("TargetImages", target);
+    let retained: &[(&str, &dyn Cell)] =
+        &[("Family", &"MNPapps"), ("FTK", &"mnp.exe"), ("RetainOffsets", &"0x406"), ("RetainLengths", &"64")];
+    let ranges: &[(&str, &dyn Cell)] = &[
+        ("Target", &"MNP_error"),
+        ("FTK", &"mnp.exe"),
+        ("IgnoreOffsets", &"0x2000"),
+        ("IgnoreLengths", &"0x100"),
+        ("RetainOffsets", &"0x400"),
+    ];
+    pcp.row("FamilyFileRanges", retained).row("TargetFiles_OptionalData", ranges);
+    let options = BuildOptions {
+        mappings: vec![format!("C:\\={}", root.display()).parse().unwrap()],
+        temp_folder: Some(root.join("parts")),
+        time: Some(1_270_649_198),
+        ..BuildOptions::default()
+    };
+    let report = build(&pcp.write(root), &options, &Quiet).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(report.output, root.join("output.msp"));
+    assert_eq!(report.families[0].cabinet, "PCW_CAB_MNPapps");
+    let numbers: Vec<_> = report.files.iter().map(|file| (file.file.as_str(), file.sequence, file.kind)).collect();
+    assert_eq!(numbers, [("mnp.exe", 1000, "delta"), ("readme.txt", 1001, "whole")]);
+    assert_eq!(report.families[0].last_sequence, 1002);
+    let sequence = report.sequence[0].sequence.as_deref();
+    assert_eq!(sequence, Some("0.0.19388.37230"));
+    cabextract_reads(&root.join("parts"), &new);
+
+    wine.install(&installers[0]);
+    let installed = wine.drive(&old.folder()).join("mnp.exe");
+    let mut user = fs::read(&installed).unwrap();
+    user[0x400..0x440].fill(b'u');
+    user[0x2000..0x2100].fill(b'x');
+    fs::write(&installed, &user).unwrap();
+    wine.patch(&report.output);
+    let mut expected = fixed(&app);
+    expected[0x406..0x446].fill(b'u');
+    assert!(fs::read(&installed).unwrap() == expected);
+    let whole = fs::read(wine.drive(&old.folder()).join("readme.txt")).unwrap();
+    assert_eq!(whole, b"without the error");
+}
+
+/// The parts that were kept: a cabinet that others read, deltas and headers under the names of PATCHWIZ, both transforms.
+fn cabextract_reads(parts: &Path, new: &Product) {
+    for name in ["MNPapps/01000.PAT", "MNPapps/01000.HDR", "MNP_errorToMNP_fixed.mst", "#MNP_errorToMNP_fixed.mst"] {
+        assert!(parts.join(name).is_file(), "{name}");
+    }
+    let into = parts.join("out");
+    let cabinet = parts.join("PCW_CAB_MNPapps.cab");
+    let Ok(ran) = Command::new("cabextract").arg("-q").arg("-d").arg(&into).arg(cabinet).output() else {
+        skip("cabextract", "cabextract is needed");
+        return;
+    };
+    assert!(ran.status.success(), "{ran:?}");
+    assert_eq!(fs::read(into.join("readme.txt")).unwrap(), new.files[1].bytes);
+    assert_eq!(fs::read(into.join("mnp.exe")).unwrap(), fs::read(parts.join("MNPapps/01000.PAT")).unwrap());
 }
 
 fn run(wine: &Wine, root: &Path, case: &Case) {

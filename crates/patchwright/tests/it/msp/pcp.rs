@@ -80,6 +80,12 @@ impl Pcp {
         self
     }
 
+    /// Removes every row of a table.
+    pub(crate) fn clear(&mut self, table: &str) -> &mut Self {
+        self.database.tables.iter_mut().filter(|other| other.name == table).for_each(|table| table.rows.clear());
+        self
+    }
+
     pub(crate) fn write(&self, folder: &Path) -> PathBuf {
         let path = folder.join("app.pcp");
         fs::write(&path, self.database.write().unwrap()).unwrap();
