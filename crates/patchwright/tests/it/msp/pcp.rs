@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use patchwright_msi::database::{Database, Value};
-use patchwright_msi::pcp::{Image, New, new};
+use patchwright_msi::pcp::{Image, New, Pair, new};
 
 use super::product::Product;
 
@@ -41,8 +41,10 @@ impl Pcp {
     pub(crate) fn new(old: (&Product, &str), to: (&Product, &str)) -> Self {
         let (old_tables, new_tables) = (old.0.database(), to.0.database());
         let options = New {
-            old: Image { path: old.1, database: &old_tables },
-            new: Image { path: to.1, database: &new_tables },
+            pairs: &[Pair {
+                old: Image { path: old.1, database: &old_tables },
+                new: Image { path: to.1, database: &new_tables },
+            }],
             patch_guid: &format!("{{5406B219-A1AC-4BC4-8695-{:012X}}}", u32::from(to.0.id) << 8 | u32::from(to.0.build)),
             patch_path: "",
         };
