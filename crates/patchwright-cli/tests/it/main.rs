@@ -9,6 +9,7 @@ mod diff;
 mod guide;
 mod harness;
 mod inspect;
+mod msp_build;
 mod msp_inspect;
 mod pa19;
 mod pcp;

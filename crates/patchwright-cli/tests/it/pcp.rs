@@ -286,7 +286,7 @@ fn what_cannot_be_is_refused() {
 }
 
 /// Says that a group of tests cannot run here, where `xtask test` can see it.
-fn skip(group: &str, reason: &str) {
+pub(crate) fn skip(group: &str, reason: &str) {
     eprintln!("skipped: {group}: {reason}");
     if let Some(path) = env::var_os("PATCHWRIGHT_SKIPS") {
         let mut skips = fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
@@ -295,7 +295,7 @@ fn skip(group: &str, reason: &str) {
 }
 
 /// Whether a command is there.
-fn has(name: &str) -> bool {
+pub(crate) fn has(name: &str) -> bool {
     Command::new(name).arg("--help").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
 }
 

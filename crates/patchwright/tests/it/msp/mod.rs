@@ -1,5 +1,6 @@
 //! Patches of Windows Installer, built and applied.
 
+mod behaviour;
 mod install;
 mod pcp;
 mod product;
