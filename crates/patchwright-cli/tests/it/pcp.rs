@@ -365,10 +365,7 @@ fn wine_msidb_reads_and_writes_the_same() {
     installers(&sandbox);
     sandbox.ok(NEW);
     sandbox.ok("pcp export app.pcp -o text");
-    sandbox.write(
-        "text/Icons.idt",
-        "Name\tSize\tData\r\ns72\ti2\tV0\r\nIcons\tName\r\na b\t16\tx.ico\r\nc\t9\t\r\n",
-    );
+    sandbox.write("text/Icons.idt", "Name\tSize\tData\r\ns72\ti2\tV0\r\nIcons\tName\r\na b\t16\tx.ico\r\nc\t9\t\r\n");
     sandbox.write("text/Icons/x.ico", b"\0\xff\r\n");
     sandbox.ok("pcp import text -o ours.pcp");
     sandbox.ok("pcp export ours.pcp -o ours");
