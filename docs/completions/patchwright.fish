@@ -125,11 +125,12 @@ never\t''"
 complete -c patchwright -n "__fish_patchwright_using_subcommand pcp; and not __fish_seen_subcommand_from new export import check help" -l json -d 'Print one JSON object instead of text'
 complete -c patchwright -n "__fish_patchwright_using_subcommand pcp; and not __fish_seen_subcommand_from new export import check help" -s q -l quiet -d 'Show no progress and no notes; warnings and errors stay'
 complete -c patchwright -n "__fish_patchwright_using_subcommand pcp; and not __fish_seen_subcommand_from new export import check help" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c patchwright -n "__fish_patchwright_using_subcommand pcp; and not __fish_seen_subcommand_from new export import check help" -f -a "new" -d 'Write a starting PCP that leads from one installer to another'
+complete -c patchwright -n "__fish_patchwright_using_subcommand pcp; and not __fish_seen_subcommand_from new export import check help" -f -a "new" -d 'Write a starting PCP that leads from old installers to a new one'
 complete -c patchwright -n "__fish_patchwright_using_subcommand pcp; and not __fish_seen_subcommand_from new export import check help" -f -a "export" -d 'Write each table as a text archive (.idt) into a folder'
 complete -c patchwright -n "__fish_patchwright_using_subcommand pcp; and not __fish_seen_subcommand_from new export import check help" -f -a "import" -d 'Make a database of the text archives in a folder'
 complete -c patchwright -n "__fish_patchwright_using_subcommand pcp; and not __fish_seen_subcommand_from new export import check help" -f -a "check" -d 'List everything that is wrong with a PCP, with the codes of PATCHWIZ'
 complete -c patchwright -n "__fish_patchwright_using_subcommand pcp; and not __fish_seen_subcommand_from new export import check help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c patchwright -n "__fish_patchwright_using_subcommand pcp; and __fish_seen_subcommand_from new" -l also -d 'Another new installer of the same patch, for a product of its own, and an old one of it. Repeatable' -r -F
 complete -c patchwright -n "__fish_patchwright_using_subcommand pcp; and __fish_seen_subcommand_from new" -s o -l output -d 'The file to write' -r -F
 complete -c patchwright -n "__fish_patchwright_using_subcommand pcp; and __fish_seen_subcommand_from new" -l patch-guid -d 'The identity of the patch [default: a random one]' -r
 complete -c patchwright -n "__fish_patchwright_using_subcommand pcp; and __fish_seen_subcommand_from new" -l color -d 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set' -r -f -a "auto\t''
@@ -152,13 +153,16 @@ never\t''"
 complete -c patchwright -n "__fish_patchwright_using_subcommand pcp; and __fish_seen_subcommand_from import" -l json -d 'Print one JSON object instead of text'
 complete -c patchwright -n "__fish_patchwright_using_subcommand pcp; and __fish_seen_subcommand_from import" -s q -l quiet -d 'Show no progress and no notes; warnings and errors stay'
 complete -c patchwright -n "__fish_patchwright_using_subcommand pcp; and __fish_seen_subcommand_from import" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c patchwright -n "__fish_patchwright_using_subcommand pcp; and __fish_seen_subcommand_from check" -l map -d 'Where a folder of Windows is here; the longest prefix that fits a path counts. Repeatable' -r
 complete -c patchwright -n "__fish_patchwright_using_subcommand pcp; and __fish_seen_subcommand_from check" -l color -d 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c patchwright -n "__fish_patchwright_using_subcommand pcp; and __fish_seen_subcommand_from check" -l strict -d 'Take what PATCHWIZ refuses for an error, even where a patch can be made: images with files in cabinets'
+complete -c patchwright -n "__fish_patchwright_using_subcommand pcp; and __fish_seen_subcommand_from check" -l no-images -d 'Check the tables alone, and open no image'
 complete -c patchwright -n "__fish_patchwright_using_subcommand pcp; and __fish_seen_subcommand_from check" -l json -d 'Print one JSON object instead of text'
 complete -c patchwright -n "__fish_patchwright_using_subcommand pcp; and __fish_seen_subcommand_from check" -s q -l quiet -d 'Show no progress and no notes; warnings and errors stay'
 complete -c patchwright -n "__fish_patchwright_using_subcommand pcp; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c patchwright -n "__fish_patchwright_using_subcommand pcp; and __fish_seen_subcommand_from help" -f -a "new" -d 'Write a starting PCP that leads from one installer to another'
+complete -c patchwright -n "__fish_patchwright_using_subcommand pcp; and __fish_seen_subcommand_from help" -f -a "new" -d 'Write a starting PCP that leads from old installers to a new one'
 complete -c patchwright -n "__fish_patchwright_using_subcommand pcp; and __fish_seen_subcommand_from help" -f -a "export" -d 'Write each table as a text archive (.idt) into a folder'
 complete -c patchwright -n "__fish_patchwright_using_subcommand pcp; and __fish_seen_subcommand_from help" -f -a "import" -d 'Make a database of the text archives in a folder'
 complete -c patchwright -n "__fish_patchwright_using_subcommand pcp; and __fish_seen_subcommand_from help" -f -a "check" -d 'List everything that is wrong with a PCP, with the codes of PATCHWIZ'
@@ -187,7 +191,7 @@ complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __
 complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check pcp completions man help" -f -a "completions" -d 'Print the completion script of a shell'
 complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check pcp completions man help" -f -a "man" -d 'Print the manual page, or write those of all verbs'
 complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check pcp completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c patchwright -n "__fish_patchwright_using_subcommand help; and __fish_seen_subcommand_from pcp" -f -a "new" -d 'Write a starting PCP that leads from one installer to another'
+complete -c patchwright -n "__fish_patchwright_using_subcommand help; and __fish_seen_subcommand_from pcp" -f -a "new" -d 'Write a starting PCP that leads from old installers to a new one'
 complete -c patchwright -n "__fish_patchwright_using_subcommand help; and __fish_seen_subcommand_from pcp" -f -a "export" -d 'Write each table as a text archive (.idt) into a folder'
 complete -c patchwright -n "__fish_patchwright_using_subcommand help; and __fish_seen_subcommand_from pcp" -f -a "import" -d 'Make a database of the text archives in a folder'
 complete -c patchwright -n "__fish_patchwright_using_subcommand help; and __fish_seen_subcommand_from pcp" -f -a "check" -d 'List everything that is wrong with a PCP, with the codes of PATCHWIZ'

@@ -10,7 +10,7 @@ use crate::harness::{Sandbox, check_errors};
 const NEW: &str = "pcp new 1.0/app.msi 1.1/app.msi -o app.pcp --patch-guid {5406b219-a1ac-4bc4-8695-72292c8195ac}";
 
 /// Two installers, made of text archives, each with a file beside it.
-fn installers(sandbox: &Sandbox) {
+pub(crate) fn installers(sandbox: &Sandbox) {
     for (version, package) in [("1.0", "A0"), ("1.1", "A1")] {
         installer(sandbox, version, package, "{11111111-2222-3333-4444-555555555555}");
     }
