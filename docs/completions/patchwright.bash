@@ -714,12 +714,16 @@ _patchwright() {
             return 0
             ;;
         patchwright__subcmd__pcp__subcmd__check)
-            opts="-q -h --json --color --quiet --help"
+            opts="-q -h --map --strict --no-images --json --color --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --map)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -868,12 +872,16 @@ _patchwright() {
             return 0
             ;;
         patchwright__subcmd__pcp__subcmd__new)
-            opts="-o -q -h --output --patch-guid --json --color --quiet --help"
+            opts="-o -q -h --also --output --patch-guid --json --color --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --also)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --output)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

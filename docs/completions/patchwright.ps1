@@ -144,7 +144,7 @@ Register-ArgumentCompleter -Native -CommandName 'patchwright' -ScriptBlock {
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Show no progress and no notes; warnings and errors stay')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            [CompletionResult]::new('new', 'new', [CompletionResultType]::ParameterValue, 'Write a starting PCP that leads from one installer to another')
+            [CompletionResult]::new('new', 'new', [CompletionResultType]::ParameterValue, 'Write a starting PCP that leads from old installers to a new one')
             [CompletionResult]::new('export', 'export', [CompletionResultType]::ParameterValue, 'Write each table as a text archive (.idt) into a folder')
             [CompletionResult]::new('import', 'import', [CompletionResultType]::ParameterValue, 'Make a database of the text archives in a folder')
             [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'List everything that is wrong with a PCP, with the codes of PATCHWIZ')
@@ -152,6 +152,7 @@ Register-ArgumentCompleter -Native -CommandName 'patchwright' -ScriptBlock {
             break
         }
         'patchwright;pcp;new' {
+            [CompletionResult]::new('--also', '--also', [CompletionResultType]::ParameterName, 'Another new installer of the same patch, for a product of its own, and an old one of it. Repeatable')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The file to write')
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'The file to write')
             [CompletionResult]::new('--patch-guid', '--patch-guid', [CompletionResultType]::ParameterName, 'The identity of the patch [default: a random one]')
@@ -186,7 +187,10 @@ Register-ArgumentCompleter -Native -CommandName 'patchwright' -ScriptBlock {
             break
         }
         'patchwright;pcp;check' {
+            [CompletionResult]::new('--map', '--map', [CompletionResultType]::ParameterName, 'Where a folder of Windows is here; the longest prefix that fits a path counts. Repeatable')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set')
+            [CompletionResult]::new('--strict', '--strict', [CompletionResultType]::ParameterName, 'Take what PATCHWIZ refuses for an error, even where a patch can be made: images with files in cabinets')
+            [CompletionResult]::new('--no-images', '--no-images', [CompletionResultType]::ParameterName, 'Check the tables alone, and open no image')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object instead of text')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Show no progress and no notes; warnings and errors stay')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Show no progress and no notes; warnings and errors stay')
@@ -195,7 +199,7 @@ Register-ArgumentCompleter -Native -CommandName 'patchwright' -ScriptBlock {
             break
         }
         'patchwright;pcp;help' {
-            [CompletionResult]::new('new', 'new', [CompletionResultType]::ParameterValue, 'Write a starting PCP that leads from one installer to another')
+            [CompletionResult]::new('new', 'new', [CompletionResultType]::ParameterValue, 'Write a starting PCP that leads from old installers to a new one')
             [CompletionResult]::new('export', 'export', [CompletionResultType]::ParameterValue, 'Write each table as a text archive (.idt) into a folder')
             [CompletionResult]::new('import', 'import', [CompletionResultType]::ParameterValue, 'Make a database of the text archives in a folder')
             [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'List everything that is wrong with a PCP, with the codes of PATCHWIZ')
@@ -306,7 +310,7 @@ Register-ArgumentCompleter -Native -CommandName 'patchwright' -ScriptBlock {
             break
         }
         'patchwright;help;pcp' {
-            [CompletionResult]::new('new', 'new', [CompletionResultType]::ParameterValue, 'Write a starting PCP that leads from one installer to another')
+            [CompletionResult]::new('new', 'new', [CompletionResultType]::ParameterValue, 'Write a starting PCP that leads from old installers to a new one')
             [CompletionResult]::new('export', 'export', [CompletionResultType]::ParameterValue, 'Write each table as a text archive (.idt) into a folder')
             [CompletionResult]::new('import', 'import', [CompletionResultType]::ParameterValue, 'Make a database of the text archives in a folder')
             [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'List everything that is wrong with a PCP, with the codes of PATCHWIZ')

@@ -14,6 +14,8 @@ use patchwright_formats::pa19;
 use patchwright_formats::undo::{Attributes, Undo};
 use patchwright_formats::{ByteRange, ContainerWriter, Kind, Manifest, PatchId, Regions, RetainRange, TreePath};
 use patchwright_fuzz::join;
+use patchwright_msi::idt::{export, import};
+use patchwright_msi::pcp;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds");
@@ -45,8 +47,45 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     write(&root, "container", "file", &container(&file_manifest()?)?)?;
     write(&root, "container", "manifest", &join(&file_manifest()?, &undo().encode()))?;
     write(&root, "container", "tree-manifest", &join(&tree_manifest()?, &undo().encode()))?;
+    installers(&root)?;
     write(&root, "regions", "both", &[100, 120, 0, 10, 5, 1, 20, 8, 30, 0, 50, 50])?;
     write(&root, "regions", "overflow", &[100, 120, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 2])?;
+    Ok(())
+}
+
+/// Databases, as they are and as text, with a cabinet.
+fn installers(root: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    const TABLES: [&str; 6] = [
+        "Property\tValue\ns72\tl0\nProperty\tProperty\nProductCode\t{11111111-2222-3333-4444-555555555555}\n\
+         ProductName\tPad\nProductVersion\t1.0.0\n",
+        "Directory\tDirectory_Parent\tDefaultDir\ns72\tS72\tl255\nDirectory\tDirectory\nT\t\tSourceDir\nB\tT\t.:BIN~1|bin\n",
+        "Component\tDirectory_\ns72\ts72\nComponent\tComponent\nM\tB\n",
+        "File\tComponent_\tFileName\tFileSize\tAttributes\tSequence\ns72\ts72\tl255\ti4\tI2\ti4\nFile\tFile\n\
+         app\tM\tAPP~1|app.exe\t14\t16384\t1\nhelp\tM\thelp.txt\t5\t\t2\n",
+        "DiskId\tLastSequence\tCabinet\ni2\ti4\tS255\nMedia\tDiskId\n1\t2\t#data.cab\n",
+        "File_\tHashPart1\tHashPart2\tHashPart3\tHashPart4\ns72\ti4\ti4\ti4\ti4\nMsiFileHash\tFile_\nhelp\t1\t2\t3\t4\n",
+    ];
+    // \[MS-CAB\]: one file, one folder of MSZIP.
+    const CABINET: &[u8] = b"MSCF\0\0\0\0\x61\0\0\0\0\0\0\0\x2c\0\0\0\0\0\0\0\x03\x01\x01\0\x01\0\0\0\x34\x12\0\0\
+        \x42\0\0\0\x01\0\x01\0\x0e\0\0\0\0\0\0\0\0\0\x6c\x22\xe7\x59\x01\0app\0\
+        \0\0\0\0\x16\0\x0e\0CK\xf3H\xcd\xc9\xc9\xd7Q(\xcf/\xcaIQ\xe4\x02\x00$\xf2\x04\x94";
+    let archives = TABLES.map(|text| ("x.idt", text.as_bytes()));
+    let installer = import(archives, |_, _| Err(std::io::ErrorKind::NotFound.into()))?;
+    let image = pcp::Image { path: "app.msi", database: &installer };
+    let pairs = [pcp::Pair { old: image, new: image }];
+    let patch_guid = "{5406B219-A1AC-4BC4-8695-72292C8195AC}";
+    let (made, _) = pcp::new(&pcp::New { pairs: &pairs, patch_guid, patch_path: "app.msp" })?;
+    write(root, "msi_database", "installer", &installer.write()?)?;
+    write(root, "msi_database", "pcp", &made.write()?)?;
+    write(root, "msi_image", "database", &join(&installer.write()?, CABINET))?;
+    write(root, "msi_image", "text", &join(TABLES.join("\0").as_bytes(), CABINET))?;
+    let loose = TABLES.join("\0").replace("16384", "");
+    write(root, "msi_image", "loose", &join(loose.as_bytes(), b"Hello, world!\n"))?;
+    for (number, archive) in export(&made)?.iter().enumerate() {
+        write(root, "msi_idt", &format!("{number:02}-{}", archive.name), &join(&archive.text, b""))?;
+    }
+    let stream = b"A\tB\ns72\tV0\n1252\tT\tA\nx\t\x10y.ibd\n";
+    write(root, "msi_idt", "stream", &join(stream, b"\n\n1252\t_ForceCodepage\n"))?;
     Ok(())
 }
 
@@ -126,6 +165,10 @@ fn lzx(root: &Path, name: &str, old: &[u8], new: &[u8]) -> Result<(), Box<dyn st
     let len = u32::try_from(new.len())?;
     let options = EncodeOptions { e8: E8::Always(len), level: Level::Best };
     let stream = encode(old, new, Window::MIN, &options)?;
+    // The same chunks without a reference, in a window of a cabinet.
+    let alone = encode(&[], new, Window::MIN, &options)?;
+    let last = u8::try_from(new.len() % 32768 / 128)?;
+    write(root, "lzx_cabinet", name, &[&[2, last], &alone[..]].concat())?;
     let [low, high, more, _] = len.to_le_bytes();
     Ok(write(root, "lzx_decode", name, &[&[0, low, high, more], &join(old, &stream)[..]].concat())?)
 }

@@ -29,6 +29,8 @@ fn every_field_is_in_the_guide() {
     sandbox.write("other", "other");
     sandbox.write("image.dll", crate::check::image());
     crate::msp_inspect::installers(&sandbox);
+    crate::pcp::installers(&sandbox);
+    std::fs::remove_file(sandbox.path("1.0/bin/app.exe")).unwrap();
     let guide = guide();
     for line in [
         &format!("diff old new -o fix.pwp {RANGES}"),
@@ -36,6 +38,10 @@ fn every_field_is_in_the_guide() {
         "verify fix.pwp old",
         "verify fix.pwp other",
         "check image.dll",
+        "pcp new 1.0/app.msi 1.1/app.msi -o app.pcp",
+        "pcp check app.pcp",
+        "pcp export app.pcp -o text",
+        "pcp import text -o again.pcp",
         "apply fix.pwp old -o out",
         "apply fix.pwp old",
         "status old",

@@ -10,7 +10,7 @@ use crate::harness::{Sandbox, check_errors};
 const NEW: &str = "pcp new 1.0/app.msi 1.1/app.msi -o app.pcp --patch-guid {5406b219-a1ac-4bc4-8695-72292c8195ac}";
 
 /// Two installers, made of text archives, each with a file beside it.
-fn installers(sandbox: &Sandbox) {
+pub(crate) fn installers(sandbox: &Sandbox) {
     for (version, package) in [("1.0", "A0"), ("1.1", "A1")] {
         installer(sandbox, version, package, "{11111111-2222-3333-4444-555555555555}");
     }
@@ -365,10 +365,7 @@ fn wine_msidb_reads_and_writes_the_same() {
     installers(&sandbox);
     sandbox.ok(NEW);
     sandbox.ok("pcp export app.pcp -o text");
-    sandbox.write(
-        "text/Icons.idt",
-        "Name\tSize\tData\r\ns72\ti2\tV0\r\nIcons\tName\r\na b\t16\tx.ico\r\nc\t9\t\r\n",
-    );
+    sandbox.write("text/Icons.idt", "Name\tSize\tData\r\ns72\ti2\tV0\r\nIcons\tName\r\na b\t16\tx.ico\r\nc\t9\t\r\n");
     sandbox.write("text/Icons/x.ico", b"\0\xff\r\n");
     sandbox.ok("pcp import text -o ours.pcp");
     sandbox.ok("pcp export ours.pcp -o ours");

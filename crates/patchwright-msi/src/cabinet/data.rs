@@ -80,9 +80,9 @@ impl Stored {
         if block.len() != usize::from(len) {
             return Err(MsiError::new(&self.structure, MsiErrorKind::Truncated));
         }
-        // The sum covers the lengths and what follows them; 0 is no sum.
-        let actual = checksum(&[l0, l1, m0, m1], checksum(&reserve, checksum(block, 0)));
-        if sum != 0 && sum != actual {
+        // The sum covers the lengths and what follows them; 0 is no sum. Readers disagree on whether the reserve counts.
+        let without = checksum(&[l0, l1, m0, m1], checksum(block, 0));
+        if ![0, without, checksum(&reserve, without)].contains(&sum) {
             return Err(MsiError::malformed(&self.structure, "a block with another checksum than it states"));
         }
         if makes > LARGEST_BLOCK {

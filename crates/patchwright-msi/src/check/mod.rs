@@ -18,7 +18,7 @@ mod versions;
 
 use std::collections::BTreeMap;
 
-use crate::code::Code;
+use crate::code::{self as pcw, Code};
 use crate::image::Images;
 use crate::pcp::{Pcp, SCHEMAS};
 use pairs::Pairs;
@@ -95,6 +95,11 @@ const LONGEST_FAMILY_NAME: usize = 8;
 /// Checks a `.pcp` with all that it names: the findings of [`check`], and those that need the images.
 pub fn check_all(pcp: &Pcp, images: &Images, options: Options) -> Vec<Finding> {
     let mut findings = Findings(check(pcp));
+    if options.retain == Retain::Drop {
+        let counts = [pcw::TFILEDATA_RETAIN_COUNT_MISMATCH, pcw::EXTFILE_RETAIN_COUNT_MISMATCH];
+        let mismatches = findings.0.iter_mut().filter(|finding| counts.contains(&finding.code));
+        mismatches.for_each(|finding| finding.severity = Severity::Warning);
+    }
     let pairs = Pairs::of(pcp, images);
     paths::paths(pcp, images, &mut findings);
     contents::contents(pcp, images, options, &mut findings);

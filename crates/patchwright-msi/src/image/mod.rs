@@ -22,6 +22,7 @@ mod rows;
 mod store;
 mod version;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::database::Database;
@@ -240,6 +241,13 @@ fn files(database: &Database, layout: Layout, media: &[Medium]) -> (Vec<ImageFil
         directories: Directories::of(database),
         layout,
         media,
+        reach: media
+            .iter()
+            .scan(i32::MIN, |reach, medium| {
+                *reach = medium.last_sequence.max(*reach);
+                Some(*reach)
+            })
+            .collect(),
     };
     let mut files = Vec::new();
     for row in table.iter() {
@@ -261,11 +269,13 @@ fn hash(row: Row<'_>) -> Option<Hash> {
 
 /// What the row of a file refers to.
 struct Context<'a> {
-    components: std::collections::BTreeMap<&'a str, Option<&'a str>>,
-    hashes: std::collections::BTreeMap<&'a str, Hash>,
+    components: BTreeMap<&'a str, Option<&'a str>>,
+    hashes: BTreeMap<&'a str, Hash>,
     directories: Directories<'a>,
     layout: Layout,
     media: &'a [Medium],
+    /// For each medium, the highest number on it and those before it.
+    reach: Vec<i32>,
 }
 
 impl Context<'_> {
@@ -318,7 +328,7 @@ impl Context<'_> {
 
     /// The first medium, by number, that reaches to a file.
     fn medium(&self, sequence: i32) -> Option<&Medium> {
-        self.media.iter().find(|medium| sequence <= medium.last_sequence)
+        self.media.get(self.reach.partition_point(|reach| *reach < sequence))
     }
 }
 

@@ -65,4 +65,12 @@ mod tests {
             assert!(parse_numbers(bad).is_err(), "{bad}");
         }
     }
+
+    #[test]
+    fn ranges_are_counted_in_a_byte() {
+        let offsets: Vec<u32> = (0..256).map(|number| number * 4).collect();
+        assert_eq!(checked_ranges(&offsets[..255], &[4; 255]), []);
+        let faults = checked_ranges(&offsets, &[4; 256]);
+        assert_eq!(faults, [RangeFault::Error("256 ranges; a patch holds 255 of a file at most".to_owned())]);
+    }
 }

@@ -422,6 +422,38 @@ fn the_table_of_codes_says_which_come() {
     assert_eq!(offsets(0xC00F_5101), (0..11).chain(0x10..0x17).collect::<Vec<_>>());
 }
 
+/// The page of codes in the guide is made from the table.
+#[test]
+fn the_page_of_codes_is_the_table() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide/patchwiz-codes.md");
+    let mut page = "\
+# Codes of PATCHWIZ
+
+What `PatchWiz.h` and the documentation of `UiCreatePatchPackageEx` list, and what becomes of each here. This page is made from
+`crates/patchwright-msi/src/code.rs`; a test compares the two.
+
+- **check**: `patchwright pcp check` gives it, and so does a build, which checks first.
+- **build**: making the patch gives it.
+- all others: nothing gives it, for the reason that stands there.
+
+| number | name | meaning | here |
+|---|---|---|---|
+"
+    .to_owned();
+    for entry in patchwright_msi::code::table() {
+        let here = match entry.usage {
+            Use::Check => "**check**",
+            Use::Build => "**build**",
+            Use::Never(why) => why,
+        };
+        page += &format!("| 0x{:08X} | `{}` | {} | {here} |\n", entry.code.number, entry.code.name, entry.meaning);
+    }
+    if std::env::var_os("PATCHWRIGHT_BLESS").is_some() {
+        std::fs::write(&path, &page).unwrap();
+    }
+    assert!(std::fs::read_to_string(path).unwrap_or_default() == page, "cargo xtask bless writes it anew");
+}
+
 /// Faults of many tables come in one go, twice the same, and say where they are and what to do.
 #[test]
 fn findings_come_all_at_once() {

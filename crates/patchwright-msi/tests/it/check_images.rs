@@ -1,6 +1,6 @@
 //! Each fault of an image as a row: what is changed in a sound `.pcp` and its images, and the codes that must come.
 
-use patchwright_msi::check::{Options, Severity, check_all};
+use patchwright_msi::check::{Options, Retain, Severity, check_all};
 use patchwright_msi::database::Property;
 
 use crate::GUID;
@@ -387,6 +387,23 @@ fn strict_refuses_what_patchwiz_refuses() {
     let findings = check_all(&pcp, &images, Options { strict: true, ..Options::default() });
     let severity = findings.iter().find(|found| found.code.name.ends_with("TARGET_IMAGE_COMPRESSED")).unwrap().severity;
     assert_eq!(severity, Severity::Error);
+}
+
+/// What a build is told to do with retained ranges decides what their mismatch is.
+#[test]
+fn mismatched_ranges_are_judged_by_what_becomes_of_them() {
+    let places = |offsets| {
+        let ranges = Add("FamilyFileRanges", &[F, "app", "0,4", "2,2"]);
+        let (pcp, images) = made(&[Pcp(vec![ranges, Add("TargetFiles_OptionalData", offsets)])]).open();
+        [Retain::Exact, Retain::SameOffset, Retain::Drop].map(|retain| {
+            let findings = check_all(&pcp, &images, Options { retain, ..Options::default() });
+            codes(&findings).join(" ")
+        })
+    };
+    let mismatch = "TFILEDATA_RETAIN_COUNT_MISMATCH";
+    assert_eq!(places(&["Old", "app", "", "", "", "0"]), [mismatch, mismatch, &format!("-{mismatch}")]);
+    assert_eq!(places(&["Old", "app"]), [mismatch, "", ""]);
+    assert_eq!(places(&["Old", "app", "", "", "", "0,6"]), ["", "", ""]);
 }
 
 /// A finding about several files names each of them.

@@ -63,6 +63,20 @@ fn the_word_count_and_the_row_say_whether_a_file_is_in_a_cabinet() {
     }
 }
 
+/// The first medium by number that reaches to a file has it, also where a later one ends before it.
+#[test]
+fn media_are_found_by_sequence() {
+    let media: Vec<Change> = [["2", "10"], ["3", "5"], ["4", "20"]]
+        .map(|[disk, last]| Add("Media", Box::leak(Box::new([disk, last, "", &*format!("{disk}.cab").leak()]))))
+        .into();
+    for (sequence, disk) in
+        [("-1", Some(1)), ("3", Some(1)), ("4", Some(2)), ("10", Some(2)), ("11", Some(4)), ("21", None)]
+    {
+        let image = image(0, &[media.clone(), vec![Set("File", "lib", "Sequence", sequence)]].concat());
+        assert_eq!(image.file("lib").unwrap().disk_id, disk, "{sequence}");
+    }
+}
+
 /// Names are found as Windows finds them: long or short, in any case, but never one for another.
 #[test]
 fn names_are_found_as_windows_finds_them() {

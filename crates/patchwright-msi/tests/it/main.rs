@@ -15,6 +15,7 @@ mod peers;
 mod product;
 mod transform;
 mod image;
+mod image_peers;
 mod world;
 
 use std::io::Cursor;
