@@ -14,6 +14,9 @@ use patchwright_formats::pa19;
 use patchwright_formats::undo::{Attributes, Undo};
 use patchwright_formats::{ByteRange, ContainerWriter, Kind, Manifest, PatchId, Regions, RetainRange, TreePath};
 use patchwright_fuzz::join;
+use patchwright_msi::database::{Database, Value};
+use patchwright_msi::msp::Msp;
+use patchwright_msi::transform::{ErrorConditions, Known, Rules, apply, diff};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds");
@@ -45,9 +48,43 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     write(&root, "container", "file", &container(&file_manifest()?)?)?;
     write(&root, "container", "manifest", &join(&file_manifest()?, &undo().encode()))?;
     write(&root, "container", "tree-manifest", &join(&tree_manifest()?, &undo().encode()))?;
+    installer(&root)?;
     write(&root, "regions", "both", &[100, 120, 0, 10, 5, 1, 20, 8, 30, 0, 50, 50])?;
     write(&root, "regions", "overflow", &[100, 120, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 2])?;
     Ok(())
+}
+
+/// The patch of `testdata`, its transforms with the databases that they are for, and one of every sort of change.
+fn installer(root: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let testdata = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/msp");
+    let patch = fs::read(testdata.join("app.msp"))?;
+    let old = fs::read(testdata.join("app-1.0.msi"))?;
+    let mut msp = Msp::open(Cursor::new(patch.clone()))?;
+    write(root, "msp", "app", &patch)?;
+    let mut database = Database::read(Cursor::new(&old))?;
+    for (name, seed) in [("OldToNew", "main"), ("#OldToNew", "second")] {
+        let transform = msp.transform(name, Known::Database(&database))?;
+        write(root, "transform", seed, &join(&database.write()?, &transform.write()?))?;
+        database = apply(&transform, &database, ErrorConditions::OF_PATCHES)?;
+        write(root, "transform", &format!("{seed}-alone"), &join(&[], &transform.write()?))?;
+    }
+    // Tables come, go and grow; rows come, go and change; texts are not ASCII.
+    let mut new = database.clone();
+    new.code_page = 1252;
+    new.tables.retain(|table| table.name != "Binary");
+    for table in &mut new.tables {
+        if let Some(row) = table.rows.first_mut()
+            && let Some(value) = row.last_mut()
+        {
+            *value = match value {
+                Value::Int(number) => Value::Int(*number + 1),
+                _ => Value::Str("Gr\u{fc}\u{df}e".to_owned()),
+            };
+        }
+    }
+    let made = diff(&database, &new, &Rules::default());
+    let changes = made.map_err(|objections| objections.to_string())?.transform.write()?;
+    Ok(write(root, "transform", "changes", &join(&database.write()?, &changes))?)
 }
 
 /// A journal with every sort of step, without the hash at its end, which the target adds.
