@@ -15,7 +15,7 @@ use crate::transform::{Known, Transform};
 /// An opened patch.
 ///
 /// Its tables are in memory; cabinets, which are most of it, are not. What is read of it at once, a transform or the tables, takes
-/// memory in proportion to its own length, at most about a hundred times as much, and never more streams than the file has bytes.
+/// memory in proportion to its own length, at most about two hundred times as much, and never more streams than the file has bytes.
 pub struct Msp<F> {
     container: CompoundFile<F>,
     /// Bytes of the file.
