@@ -37,6 +37,9 @@ _patchwright() {
             patchwright,man)
                 cmd="patchwright__subcmd__man"
                 ;;
+            patchwright,msimsp)
+                cmd="patchwright__subcmd__msimsp"
+                ;;
             patchwright,msp)
                 cmd="patchwright__subcmd__msp"
                 ;;
@@ -73,6 +76,9 @@ _patchwright() {
             patchwright__subcmd__help,man)
                 cmd="patchwright__subcmd__help__subcmd__man"
                 ;;
+            patchwright__subcmd__help,msimsp)
+                cmd="patchwright__subcmd__help__subcmd__msimsp"
+                ;;
             patchwright__subcmd__help,msp)
                 cmd="patchwright__subcmd__help__subcmd__msp"
                 ;;
@@ -87,6 +93,9 @@ _patchwright() {
                 ;;
             patchwright__subcmd__help,verify)
                 cmd="patchwright__subcmd__help__subcmd__verify"
+                ;;
+            patchwright__subcmd__help__subcmd__msp,build)
+                cmd="patchwright__subcmd__help__subcmd__msp__subcmd__build"
                 ;;
             patchwright__subcmd__help__subcmd__msp,inspect)
                 cmd="patchwright__subcmd__help__subcmd__msp__subcmd__inspect"
@@ -103,11 +112,17 @@ _patchwright() {
             patchwright__subcmd__help__subcmd__pcp,new)
                 cmd="patchwright__subcmd__help__subcmd__pcp__subcmd__new"
                 ;;
+            patchwright__subcmd__msp,build)
+                cmd="patchwright__subcmd__msp__subcmd__build"
+                ;;
             patchwright__subcmd__msp,help)
                 cmd="patchwright__subcmd__msp__subcmd__help"
                 ;;
             patchwright__subcmd__msp,inspect)
                 cmd="patchwright__subcmd__msp__subcmd__inspect"
+                ;;
+            patchwright__subcmd__msp__subcmd__help,build)
+                cmd="patchwright__subcmd__msp__subcmd__help__subcmd__build"
                 ;;
             patchwright__subcmd__msp__subcmd__help,help)
                 cmd="patchwright__subcmd__msp__subcmd__help__subcmd__help"
@@ -152,7 +167,7 @@ _patchwright() {
 
     case "${cmd}" in
         patchwright)
-            opts="-q -h -V --json --color --quiet --help --version diff apply revert status inspect verify check pcp msp completions man help"
+            opts="-q -h -V --json --color --quiet --help --version diff apply revert status inspect verify check pcp msp msimsp completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -310,7 +325,7 @@ _patchwright() {
             return 0
             ;;
         patchwright__subcmd__help)
-            opts="diff apply revert status inspect verify check pcp msp completions man help"
+            opts="diff apply revert status inspect verify check pcp msp msimsp completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -421,9 +436,37 @@ _patchwright() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        patchwright__subcmd__help__subcmd__msp)
-            opts="inspect"
+        patchwright__subcmd__help__subcmd__msimsp)
+            opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchwright__subcmd__help__subcmd__msp)
+            opts="build inspect"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchwright__subcmd__help__subcmd__msp__subcmd__build)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -613,8 +656,30 @@ _patchwright() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        patchwright__subcmd__msimsp)
+            opts="-q -h --map --json --color --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --map)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         patchwright__subcmd__msp)
-            opts="-q -h --json --color --quiet --help inspect help"
+            opts="-q -h --json --color --quiet --help build inspect help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -631,9 +696,77 @@ _patchwright() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        patchwright__subcmd__msp__subcmd__help)
-            opts="inspect help"
+        patchwright__subcmd__msp__subcmd__build)
+            opts="-o -q -h --output --map --strict --retain-mismatch --retain-default --threads --temp-folder --patchfiles-sequence --error-conditions --json --color --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --map)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --retain-mismatch)
+                    COMPREPLY=($(compgen -W "error drop" -- "${cur}"))
+                    return 0
+                    ;;
+                --retain-default)
+                    COMPREPLY=($(compgen -W "none same-offset" -- "${cur}"))
+                    return 0
+                    ;;
+                --threads)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --temp-folder)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --patchfiles-sequence)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --error-conditions)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchwright__subcmd__msp__subcmd__help)
+            opts="build inspect help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchwright__subcmd__msp__subcmd__help__subcmd__build)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

@@ -38,6 +38,7 @@ Register-ArgumentCompleter -Native -CommandName 'patchwright' -ScriptBlock {
             [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Say which functions of IMAGE can be redirected while it runs')
             [CompletionResult]::new('pcp', 'pcp', [CompletionResultType]::ParameterValue, 'Patch creation properties: what a Windows Installer patch is made of')
             [CompletionResult]::new('msp', 'msp', [CompletionResultType]::ParameterValue, 'Patches of Windows Installer (.msp)')
+            [CompletionResult]::new('msimsp', 'msimsp', [CompletionResultType]::ParameterValue, 'Build a patch with the flags of Msimsp.exe')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print the completion script of a shell')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Print the manual page, or write those of all verbs')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
@@ -228,8 +229,28 @@ Register-ArgumentCompleter -Native -CommandName 'patchwright' -ScriptBlock {
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Show no progress and no notes; warnings and errors stay')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('build', 'build', [CompletionResultType]::ParameterValue, 'Build the patch that a PCP describes')
             [CompletionResult]::new('inspect', 'inspect', [CompletionResultType]::ParameterValue, 'Show what is in a patch: products, transforms, files, cabinets, and what the installer will not like')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            break
+        }
+        'patchwright;msp;build' {
+            [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The patch to write [default: PatchOutputPath]')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'The patch to write [default: PatchOutputPath]')
+            [CompletionResult]::new('--map', '--map', [CompletionResultType]::ParameterName, 'Where the Windows paths of the PCP lead here: C:\build=/srv/build; the longest prefix counts')
+            [CompletionResult]::new('--retain-mismatch', '--retain-mismatch', [CompletionResultType]::ParameterName, 'What to do where an old file and its family differ in the number of retained ranges')
+            [CompletionResult]::new('--retain-default', '--retain-default', [CompletionResultType]::ParameterName, 'Where an old file without offsets has its retained ranges')
+            [CompletionResult]::new('--threads', '--threads', [CompletionResultType]::ParameterName, 'Threads to use; all cores without it')
+            [CompletionResult]::new('--temp-folder', '--temp-folder', [CompletionResultType]::ParameterName, 'A folder for what lies between images and patch; kept if DontRemoveTempFolderWhenFinished is 1')
+            [CompletionResult]::new('--patchfiles-sequence', '--patchfiles-sequence', [CompletionResultType]::ParameterName, 'Place of the action PatchFiles in the sequences [default: 4090, or after InstallFiles]')
+            [CompletionResult]::new('--error-conditions', '--error-conditions', [CompletionResultType]::ParameterName, 'Which errors do not stop a transform: a sum of 1 to 0x3f')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set')
+            [CompletionResult]::new('--strict', '--strict', [CompletionResultType]::ParameterName, 'Refuse what PATCHWIZ refuses, such as images whose files are in cabinets')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object instead of text')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Show no progress and no notes; warnings and errors stay')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Show no progress and no notes; warnings and errors stay')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
         'patchwright;msp;inspect' {
@@ -243,14 +264,28 @@ Register-ArgumentCompleter -Native -CommandName 'patchwright' -ScriptBlock {
             break
         }
         'patchwright;msp;help' {
+            [CompletionResult]::new('build', 'build', [CompletionResultType]::ParameterValue, 'Build the patch that a PCP describes')
             [CompletionResult]::new('inspect', 'inspect', [CompletionResultType]::ParameterValue, 'Show what is in a patch: products, transforms, files, cabinets, and what the installer will not like')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            break
+        }
+        'patchwright;msp;help;build' {
             break
         }
         'patchwright;msp;help;inspect' {
             break
         }
         'patchwright;msp;help;help' {
+            break
+        }
+        'patchwright;msimsp' {
+            [CompletionResult]::new('--map', '--map', [CompletionResultType]::ParameterName, 'Where the Windows paths of the PCP lead here; before the flags of Msimsp.exe')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object instead of text')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Show no progress and no notes; warnings and errors stay')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Show no progress and no notes; warnings and errors stay')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
         'patchwright;completions' {
@@ -283,6 +318,7 @@ Register-ArgumentCompleter -Native -CommandName 'patchwright' -ScriptBlock {
             [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Say which functions of IMAGE can be redirected while it runs')
             [CompletionResult]::new('pcp', 'pcp', [CompletionResultType]::ParameterValue, 'Patch creation properties: what a Windows Installer patch is made of')
             [CompletionResult]::new('msp', 'msp', [CompletionResultType]::ParameterValue, 'Patches of Windows Installer (.msp)')
+            [CompletionResult]::new('msimsp', 'msimsp', [CompletionResultType]::ParameterValue, 'Build a patch with the flags of Msimsp.exe')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print the completion script of a shell')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Print the manual page, or write those of all verbs')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
@@ -329,10 +365,17 @@ Register-ArgumentCompleter -Native -CommandName 'patchwright' -ScriptBlock {
             break
         }
         'patchwright;help;msp' {
+            [CompletionResult]::new('build', 'build', [CompletionResultType]::ParameterValue, 'Build the patch that a PCP describes')
             [CompletionResult]::new('inspect', 'inspect', [CompletionResultType]::ParameterValue, 'Show what is in a patch: products, transforms, files, cabinets, and what the installer will not like')
             break
         }
+        'patchwright;help;msp;build' {
+            break
+        }
         'patchwright;help;msp;inspect' {
+            break
+        }
+        'patchwright;help;msimsp' {
             break
         }
         'patchwright;help;completions' {

@@ -42,6 +42,19 @@ pub(crate) fn open<F: Read + Seek>(mut file: F) -> Result<(CompoundFile<F>, u64)
     Ok((container, len))
 }
 
+/// Makes sure that no bytes of the file are in two streams: all of them together are no longer than the file.
+///
+/// A small file could else have any number of long streams.
+pub(crate) fn check_lengths<F: Read + Seek>(container: &CompoundFile<F>, len: u64) -> Result<()> {
+    let streams = container.walk().filter(cfb::Entry::is_stream);
+    let sum = streams.fold(0_u64, |sum, entry| sum.saturating_add(entry.len()));
+    if sum > len {
+        let what = format!("its streams have {sum} bytes, the file {len}");
+        return Err(MsiError::malformed(STRUCTURE, what));
+    }
+    Ok(())
+}
+
 /// The streams of one storage, by name.
 pub(crate) struct Streams<'a, F> {
     container: &'a mut CompoundFile<F>,
@@ -53,23 +66,32 @@ pub(crate) struct Streams<'a, F> {
     storages: Vec<String>,
     /// Bytes that may still be read.
     budget: u64,
+    /// Bytes of all streams together.
+    len_bytes: u64,
 }
 
 impl<'a, F: Read + Seek> Streams<'a, F> {
     /// The streams of the root, or of the storage called `storage`, of which no more than `budget` bytes are read.
     pub(crate) fn list(container: &'a mut CompoundFile<F>, storage: Option<&str>, budget: u64) -> Result<Self> {
         let folder = storage.map_or("/".to_owned(), |storage| format!("/{storage}/"));
-        let (mut left, mut storages) = (BTreeSet::new(), Vec::new());
+        let (mut left, mut storages, mut len_bytes) = (BTreeSet::new(), Vec::new(), 0_u64);
         let entries = container.read_storage(&folder);
         for entry in entries.map_err(|error| MsiError::io(format!("storage {folder}"), error))? {
             if entry.is_stream() {
+                len_bytes = len_bytes.saturating_add(entry.len());
                 left.insert(entry.name().to_owned());
             } else {
                 storages.push(entry.name().to_owned());
             }
         }
         storages.sort();
-        Ok(Self { container, folder, left, storages, budget })
+        let len_bytes = len_bytes.min(budget);
+        Ok(Self { container, folder, left, storages, budget, len_bytes })
+    }
+
+    /// Bytes of all streams together, taken or not; of the file, if that is less.
+    pub(crate) fn len_bytes(&self) -> usize {
+        usize::try_from(self.len_bytes).unwrap_or(usize::MAX)
     }
 
     /// The content of a table's or cell's stream; `None` if there is none, or if it was taken.

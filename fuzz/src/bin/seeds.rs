@@ -16,6 +16,9 @@ use patchwright_formats::{ByteRange, ContainerWriter, Kind, Manifest, PatchId, R
 use patchwright_fuzz::join;
 use patchwright_msi::idt::{export, import};
 use patchwright_msi::pcp;
+use patchwright_msi::database::{Database, Value};
+use patchwright_msi::msp::Msp;
+use patchwright_msi::transform::{ErrorConditions, Known, Rules, apply, diff};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds");
@@ -48,6 +51,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     write(&root, "container", "manifest", &join(&file_manifest()?, &undo().encode()))?;
     write(&root, "container", "tree-manifest", &join(&tree_manifest()?, &undo().encode()))?;
     installers(&root)?;
+    installer(&root)?;
     write(&root, "regions", "both", &[100, 120, 0, 10, 5, 1, 20, 8, 30, 0, 50, 50])?;
     write(&root, "regions", "overflow", &[100, 120, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 2])?;
     Ok(())
@@ -77,6 +81,11 @@ fn installers(root: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let (made, _) = pcp::new(&pcp::New { pairs: &pairs, patch_guid, patch_path: "app.msp" })?;
     write(root, "msi_database", "installer", &installer.write()?)?;
     write(root, "msi_database", "pcp", &made.write()?)?;
+    // Old and new image have the same key, with other contents.
+    let files = [0, 1, 10, 1, 1, 20, 0, 0, 30, 1, 0, 31, 0, 2, 40];
+    write(root, "msp_plan", "pcp", &join(&made.write()?, &files))?;
+    let texts: Vec<Vec<u8>> = export(&made)?.into_iter().map(|archive| archive.text).collect();
+    write(root, "msp_plan", "text", &join(&texts.join(&0), &files))?;
     write(root, "msi_image", "database", &join(&installer.write()?, CABINET))?;
     write(root, "msi_image", "text", &join(TABLES.join("\0").as_bytes(), CABINET))?;
     let loose = TABLES.join("\0").replace("16384", "");
@@ -87,6 +96,39 @@ fn installers(root: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let stream = b"A\tB\ns72\tV0\n1252\tT\tA\nx\t\x10y.ibd\n";
     write(root, "msi_idt", "stream", &join(stream, b"\n\n1252\t_ForceCodepage\n"))?;
     Ok(())
+}
+
+/// The patch of `testdata`, its transforms with the databases that they are for, and one of every sort of change.
+fn installer(root: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let testdata = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/msp");
+    let patch = fs::read(testdata.join("app.msp"))?;
+    let old = fs::read(testdata.join("app-1.0.msi"))?;
+    let mut msp = Msp::open(Cursor::new(patch.clone()))?;
+    write(root, "msp", "app", &patch)?;
+    let mut database = Database::read(Cursor::new(&old))?;
+    for (name, seed) in [("OldToNew", "main"), ("#OldToNew", "second")] {
+        let transform = msp.transform(name, Known::Database(&database))?;
+        write(root, "transform", seed, &join(&database.write()?, &transform.write()?))?;
+        database = apply(&transform, &database, ErrorConditions::OF_PATCHES)?;
+        write(root, "transform", &format!("{seed}-alone"), &join(&[], &transform.write()?))?;
+    }
+    // Tables come, go and grow; rows come, go and change; texts are not ASCII.
+    let mut new = database.clone();
+    new.code_page = 1252;
+    new.tables.retain(|table| table.name != "Binary");
+    for table in &mut new.tables {
+        if let Some(row) = table.rows.first_mut()
+            && let Some(value) = row.last_mut()
+        {
+            *value = match value {
+                Value::Int(number) => Value::Int(*number + 1),
+                _ => Value::Str("Gr\u{fc}\u{df}e".to_owned()),
+            };
+        }
+    }
+    let made = diff(&database, &new, &Rules::default());
+    let changes = made.map_err(|objections| objections.to_string())?.transform.write()?;
+    Ok(write(root, "transform", "changes", &join(&database.write()?, &changes))?)
 }
 
 /// A journal with every sort of step, without the hash at its end, which the target adds.

@@ -89,6 +89,16 @@ impl Pool {
         Ok(Self { code_page, ref_len: if header & LONG_REFS == 0 { 2 } else { 3 }, texts, left })
     }
 
+    /// Bytes of text that may still be copied.
+    pub(crate) fn copies_left(&self) -> usize {
+        self.left.get()
+    }
+
+    /// Sets how many bytes of text may still be copied.
+    pub(crate) fn allow_copies(&self, len: usize) {
+        self.left.set(len);
+    }
+
     /// A copy of the text of a number; `None` if there is none, or if the copies are more than a sound file has.
     pub(crate) fn text(&self, number: usize) -> Option<String> {
         let text = self.texts.get(number.checked_sub(1)?)?;

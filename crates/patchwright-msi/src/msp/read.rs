@@ -14,7 +14,8 @@ use crate::transform::{Known, Transform};
 
 /// An opened patch.
 ///
-/// Its tables are in memory; cabinets, which are most of it, are not.
+/// Its tables are in memory; cabinets, which are most of it, are not. What is read of it at once, a transform or the tables, takes
+/// memory in proportion to its own length, at most about two hundred times as much, and never more streams than the file has bytes.
 pub struct Msp<F> {
     container: CompoundFile<F>,
     /// Bytes of the file.
@@ -55,6 +56,7 @@ impl<F: Read + Seek> Msp<F> {
             };
             return Err(MsiError::malformed("class of the file", format!("it is {whose}, not that of a patch")));
         }
+        container::check_lengths(&container, len)?;
         let database = Database::read_streams(Streams::list(&mut container, None, len)?)?;
         let streams = Streams::list(&mut container, None, len)?;
         let transforms = streams.storages().to_vec();

@@ -29,6 +29,8 @@ pub struct Undecoded {
     pub len_bytes: usize,
 }
 
+/// Bytes of text that may be copied of the smallest transform.
+const LEAST_COPIES: usize = 1 << 16;
 /// A table has at most so many columns.
 const MOST_COLUMNS: usize = 255;
 
@@ -49,6 +51,9 @@ impl Transform {
         };
         let data = streams.take("_StringData", true)?.unwrap_or_default();
         let pool = Pool::read(&pool, &data)?;
+        // A patch may have many transforms; what each takes is bounded by its own length.
+        let copies = data.len().saturating_mul(16).saturating_add(streams.len_bytes().saturating_mul(64));
+        pool.allow_copies(copies.saturating_add(LEAST_COPIES));
         let summary = match streams.take_raw(SUMMARY)? {
             Some(bytes) => Summary::read(&bytes)?,
             None => Summary::default(),
@@ -208,7 +213,15 @@ fn decode(
         // A stream may agree with several shapes. Numbers that are read too wide come out negative, which few are.
         Known::Standard => {
             let shapes = standard::shapes(name);
-            let read = shapes.iter().filter_map(|columns| widened(columns).ok());
+            let read = shapes.iter().filter_map(|columns| {
+                let left = pool.copies_left();
+                let read = widened(columns);
+                if read.is_err() {
+                    // What was read in vain is gone again.
+                    pool.allow_copies(left);
+                }
+                read.ok()
+            });
             Ok(read.min_by_key(|change| change.rows.iter().map(negatives).sum::<usize>()))
         }
     }

@@ -22,7 +22,7 @@ impl Transform {
     /// Writes the transform as a file of its own (`.mst`).
     ///
     /// An error names the table that cannot be: a value that its column does not take, a change to a column that the word of
-    /// a row has no bit for. What was read, and what [`super::diff()`] makes, can always be written.
+    /// a row has no bit for. What [`super::diff()`] makes can always be written.
     pub fn write(&self) -> Result<Vec<u8>> {
         let mut container = Container::create(Cursor::new(Vec::new()), Version::V3, TRANSFORM)?;
         put(&mut container, None, &self.streams()?)?;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use patchwright_msi::database::{Column, ColumnKind, Database, Property, Table, Value};
-use patchwright_msi::transform::{ErrorConditions, Rules, diff};
+use patchwright_msi::transform::{ErrorConditions, Known, Rules, Transform, diff};
 use tempfile::TempDir;
 
 use crate::product::{PATCH, PRODUCT, bookkeeping, pair, patch, product};
@@ -270,6 +270,85 @@ fn msitools_reads_our_patch() {
         "{metadata}"
     );
 }
+
+/// A transform between two products that wixl made is read the same by their tables and by those of the documentation.
+#[test]
+fn tables_of_wixl_are_those_of_the_documentation() {
+    if Command::new("wixl").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
+        skip("wixl", "wixl is needed");
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let product = |name: &str, version: &str, more: &str| {
+        fs::write(folder.path().join("app.txt"), version).unwrap();
+        let reference = if more.is_empty() { "" } else { r#"<ComponentRef Id="More"/>"# };
+        let source = PRODUCT_OF_WIXL.replace("VERSION", version);
+        let source = source.replace("<!-- more -->", more).replace("<!-- reference -->", reference);
+        fs::write(folder.path().join("app.wxs"), source).unwrap();
+        let ran = Command::new("wixl").args(["-o", name, "app.wxs"]).current_dir(folder.path()).output().unwrap();
+        assert!(ran.status.success(), "{ran:?}");
+        Database::read(Cursor::new(fs::read(folder.path().join(name)).unwrap())).unwrap()
+    };
+    let old = product("old.msi", "1.0.0", "");
+    let more = r#"<Component Id="More" Guid="AAAAAAAA-2222-3333-4444-666666666666"><RegistryKey Root="HKLM" Key="Software\App">
+        <RegistryValue Name="N" Type="integer" Value="7" KeyPath="yes"/></RegistryKey></Component>"#;
+    let new = product("new.msi", "1.1.0", more);
+    let transform = diff(&old, &new, &Rules::default()).unwrap().transform;
+    let changed: Vec<&str> = transform.tables.iter().map(|table| table.name.as_str()).collect();
+    for name in ["Component", "FeatureComponents", "Property"] {
+        assert!(changed.contains(&name), "{changed:?}");
+    }
+    let bytes = transform.write().unwrap();
+    let by_database = Transform::read(Cursor::new(&bytes), Known::Database(&old)).unwrap();
+    let by_documentation = Transform::read(Cursor::new(&bytes), Known::Standard).unwrap();
+    assert_eq!(by_database, transform);
+    assert_eq!(by_documentation.undecoded, []);
+    for (one, other) in by_database.tables.iter().zip(&by_documentation.tables) {
+        assert_eq!((&one.name, &one.rows), (&other.name, &other.rows));
+    }
+    // Every table, by making all of its rows new, and one more: some have none.
+    for table in &old.tables {
+        let cell = |column: &Column| match column.kind {
+            ColumnKind::Int16 => Value::Int(77),
+            ColumnKind::Int32 => Value::Int(70_000),
+            ColumnKind::Text(_) => text("other"),
+            ColumnKind::Binary => Value::Binary(vec![7]),
+        };
+        let mut table = table.clone();
+        table.rows.push(table.columns.iter().map(cell).collect());
+        let with = |rows: Vec<Vec<Value>>| {
+            let table = Table { rows, ..table.clone() };
+            Database { code_page: old.code_page, tables: vec![table], ..Database::default() }
+        };
+        let made = diff(&with(Vec::new()), &with(table.rows.clone()), &Rules::default()).unwrap().transform;
+        let read = Transform::read(Cursor::new(made.write().unwrap()), Known::Standard).unwrap();
+        let rows = |transform: &Transform| transform.tables.iter().map(|table| table.rows.clone()).collect::<Vec<_>>();
+        assert_eq!((rows(&read), &read.undecoded), (rows(&made), &Vec::new()), "{}", table.name);
+    }
+}
+
+const PRODUCT_OF_WIXL: &str = r#"<?xml version="1.0" encoding="utf-8"?>
+<Wix xmlns="http://schemas.microsoft.com/wix/2006/wi">
+  <Product Id="11111111-2222-3333-4444-555555555555" Name="App" Language="1033" Version="VERSION" Manufacturer="Example"
+           UpgradeCode="99999999-8888-7777-6666-555555555555">
+    <Package InstallerVersion="200" Compressed="no" Description="App" InstallScope="perMachine"/>
+    <Media Id="1" Cabinet="app.cab" EmbedCab="no"/>
+    <Property Id="TOLD" Value="yes"/>
+    <Directory Id="TARGETDIR" Name="SourceDir"><Directory Id="ProgramFilesFolder"><Directory Id="INSTALLDIR" Name="App">
+      <Component Id="Main" Guid="AAAAAAAA-2222-3333-4444-555555555555">
+        <File Id="app.txt" Name="app.txt" Source="app.txt" KeyPath="yes"/>
+        <RemoveFolder Id="Folder" On="uninstall"/>
+        <Shortcut Id="Short" Name="App" Directory="INSTALLDIR" Target="[INSTALLDIR]app.txt"/>
+        <ServiceControl Id="Stop" Name="app" Stop="both" Wait="yes"/>
+      </Component>
+      <!-- more -->
+    </Directory></Directory></Directory>
+    <Feature Id="All" Title="All" Level="1"><ComponentRef Id="Main"/><!-- reference --></Feature>
+    <CustomAction Id="Set" Property="TOLD" Value="no"/>
+    <InstallExecuteSequence><Custom Action="Set" After="CostFinalize"/></InstallExecuteSequence>
+  </Product>
+</Wix>
+"#;
 
 /// Runs `transform.exe` on the list; gives what it printed.
 fn wine(root: &Path) -> String {

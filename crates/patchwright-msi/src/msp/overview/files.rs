@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Seek};
 
-use super::Loaded;
 use crate::database::Value;
 use crate::msp::Msp;
 use crate::patch_tables::PATCH_ADDED;
@@ -117,41 +116,52 @@ pub(super) fn cabinets<F: Read + Seek>(msp: &mut Msp<F>) -> Vec<CabinetSummary> 
     cabinets
 }
 
-/// Puts together disks and files.
-pub(super) fn shipped(loaded: &[Loaded], cabinets: &[CabinetSummary]) -> (Vec<Family>, Vec<ShippedFile>) {
-    let mut families: Vec<Family> = Vec::new();
-    let mut files: BTreeMap<(i32, String, bool), ShippedFile> = BTreeMap::new();
-    for (name, transform) in loaded.iter().filter_map(|one| Some((&one.name, one.transform.as_ref().ok()?))) {
-        for family in media(transform) {
-            let same = |other: &&mut Family| Family { transforms: Vec::new(), ..(**other).clone() } == family;
-            match families.iter_mut().find(same) {
-                Some(known) => known.transforms.push(name.clone()),
-                None => families.push(Family { transforms: vec![name.clone()], ..family }),
-            }
-        }
-        for file in whole(transform).chain(deltas(transform)) {
-            let key = (file.sequence, file.file.clone(), matches!(file.shipping, Shipping::Whole));
-            files.entry(key).or_insert(file).transforms.push(name.clone());
-        }
-    }
-    families.sort_by_key(|family| family.disk_id);
-    let mut members: BTreeMap<(&str, &str), u64> = BTreeMap::new();
-    for cabinet in cabinets {
-        let listed = cabinet.members.as_deref().unwrap_or_default();
-        members.extend(listed.iter().map(|member| ((cabinet.name.as_str(), member.name.as_str()), member.len_bytes)));
-    }
-    let mut files: Vec<ShippedFile> = files.into_values().collect();
-    for file in &mut files {
+/// Disks and files, gathered transform by transform.
+#[derive(Default)]
+pub(super) struct Shipments {
+    /// Disks by all that is said of them, and the transforms that say it.
+    families: BTreeMap<(i32, i32, String, [Option<String>; 3]), Vec<String>>,
+    /// Files by number, key, and whether they are whole.
+    files: BTreeMap<(i32, String, bool, Option<String>), ShippedFile>,
+}
+
+impl Shipments {
+    /// Takes what a transform says.
+    pub(super) fn add(&mut self, name: &str, transform: &Transform) {
         // The disk of a number is the first whose last number is not below it.
-        let family =
-            families.iter().filter(|family| file.transforms.iter().any(|name| family.transforms.contains(name)));
-        let family =
-            family.filter(|family| family.last_sequence >= file.sequence).min_by_key(|family| family.last_sequence);
-        let Some(name) = family.and_then(|family| family.cabinet.strip_prefix('#')) else { continue };
-        file.member_bytes = members.get(&(name, file.file.as_str())).copied();
-        file.cabinet = Some(name.to_owned());
+        let mut disks = BTreeMap::new();
+        for disk in media(transform) {
+            disks.insert(disk.1, disk.2.clone());
+            self.families.entry(disk).or_default().push(name.to_owned());
+        }
+        for mut file in whole(transform).chain(deltas(transform)) {
+            let disk = disks.range(file.sequence..).next();
+            file.cabinet = disk.and_then(|(_, cabinet)| cabinet.strip_prefix('#')).map(str::to_owned);
+            let is_whole = matches!(file.shipping, Shipping::Whole);
+            let key = (file.sequence, file.file.clone(), is_whole, file.cabinet.clone());
+            self.files.entry(key).or_insert(file).transforms.push(name.to_owned());
+        }
     }
-    (families, files)
+
+    /// Puts them together with what is in the cabinets.
+    pub(super) fn finish(self, cabinets: &[CabinetSummary]) -> (Vec<Family>, Vec<ShippedFile>) {
+        let families = self.families.into_iter().map(|((disk_id, last_sequence, cabinet, texts), transforms)| {
+            let [source, disk_prompt, volume_label] = texts;
+            Family { disk_id, last_sequence, cabinet, source, disk_prompt, volume_label, transforms }
+        });
+        let mut members: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+        for cabinet in cabinets {
+            let listed = cabinet.members.as_deref().unwrap_or_default();
+            members
+                .extend(listed.iter().map(|member| ((cabinet.name.as_str(), member.name.as_str()), member.len_bytes)));
+        }
+        let mut files: Vec<ShippedFile> = self.files.into_values().collect();
+        for file in &mut files {
+            let member = file.cabinet.as_deref().and_then(|cabinet| members.get(&(cabinet, file.file.as_str())));
+            file.member_bytes = member.copied();
+        }
+        (families.collect(), files)
+    }
 }
 
 /// The values of rows that a transform adds or changes, by column.
@@ -177,23 +187,17 @@ impl<'a> Cells<'a> {
     }
 }
 
-/// The disks that a transform adds.
-fn media(transform: &Transform) -> Vec<Family> {
+/// The disks that a transform adds: number, last number of a file, cabinet; source, title, label.
+fn media(transform: &Transform) -> Vec<(i32, i32, String, [Option<String>; 3])> {
     let Some(table) = transform.table("Media") else { return Vec::new() };
     let added = table.rows.iter().filter(|row| matches!(row, RowChange::Insert(_)));
-    let families = added.filter_map(|row| {
+    let disks = added.filter_map(|row| {
         let cells = Cells::of(table, row);
-        Some(Family {
-            disk_id: cells.number("DiskId")?,
-            last_sequence: cells.number("LastSequence").unwrap_or_default(),
-            cabinet: cells.text("Cabinet").unwrap_or_default(),
-            source: cells.text("Source"),
-            disk_prompt: cells.text("DiskPrompt"),
-            volume_label: cells.text("VolumeLabel"),
-            transforms: Vec::new(),
-        })
+        let last = cells.number("LastSequence").unwrap_or_default();
+        let texts = ["Source", "DiskPrompt", "VolumeLabel"].map(|column| cells.text(column));
+        Some((cells.number("DiskId")?, last, cells.text("Cabinet").unwrap_or_default(), texts))
     });
-    families.collect()
+    disks.collect()
 }
 
 /// The files that a transform says to be in the patch as they are.
@@ -218,12 +222,19 @@ fn whole(transform: &Transform) -> impl Iterator<Item = ShippedFile> {
 
 /// The deltas of a transform.
 fn deltas(transform: &Transform) -> impl Iterator<Item = ShippedFile> {
+    let headers = headers(transform);
     let table = transform.table("Patch");
-    table.into_iter().flat_map(move |table| {
-        let added = table.rows.iter().filter(|row| matches!(row, RowChange::Insert(_)));
-        added.map(move |row| {
+    table.into_iter().flat_map(|table| table.rows.iter().map(move |row| (table, row))).filter_map(
+        move |(table, row)| {
+            let RowChange::Insert(_) = row else { return None };
             let cells = Cells::of(table, row);
-            ShippedFile {
+            let in_row = match cells.0.get("Header") {
+                Some(Value::Binary(bytes)) => Some(bytes),
+                _ => cells.text("StreamRef_").and_then(|reference| headers.get(reference.as_str()).copied()),
+            };
+            let header =
+                in_row.filter(|bytes| !bytes.is_empty()).map_or(Header::Missing, |bytes| Header::Bytes(bytes.clone()));
+            Some(ShippedFile {
                 file: cells.text("File_").unwrap_or_default(),
                 sequence: cells.number("Sequence").unwrap_or_default(),
                 cabinet: None,
@@ -231,28 +242,23 @@ fn deltas(transform: &Transform) -> impl Iterator<Item = ShippedFile> {
                 shipping: Shipping::Delta {
                     patch_bytes: cells.number("PatchSize").unwrap_or_default(),
                     vital: cells.number("Attributes").unwrap_or_default() & 1 == 0,
-                    header: header(transform, &cells),
+                    header,
                 },
                 transforms: Vec::new(),
-            }
-        })
-    })
+            })
+        },
+    )
 }
 
-fn header(transform: &Transform, cells: &Cells<'_>) -> Header {
-    let referred = || {
-        let reference = cells.text("StreamRef_")?;
-        let table = transform.table("MsiPatchHeaders")?;
-        let row = table.rows.iter().find(|row| table.key_of(row).first() == Some(&Value::Str(reference.clone())))?;
-        match Cells::of(table, row).0.get("Header") {
-            Some(Value::Binary(bytes)) => Some(bytes.clone()),
-            _ => None,
-        }
-    };
-    match cells.0.get("Header") {
-        Some(Value::Binary(bytes)) if !bytes.is_empty() => Header::Bytes(bytes.clone()),
-        _ => referred().filter(|bytes| !bytes.is_empty()).map_or(Header::Missing, Header::Bytes),
-    }
+/// The headers in `MsiPatchHeaders`, by what refers to them.
+fn headers(transform: &Transform) -> BTreeMap<String, &Vec<u8>> {
+    let rows =
+        transform.table("MsiPatchHeaders").into_iter().flat_map(|table| table.rows.iter().map(move |row| (table, row)));
+    let headers = rows.filter_map(|(table, row)| match Cells::of(table, row).0.get("Header") {
+        Some(Value::Binary(bytes)) => Some((table.key_of(row).first()?.to_string(), bytes)),
+        _ => None,
+    });
+    headers.collect()
 }
 
 /// Keys of files that are told more than once with different numbers or in different ways.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::files::ambiguous;
-use super::{Header, Loaded, Overview, Shipping};
+use super::{Header, Overview, Shipping};
 use crate::transform::Definition;
 use crate::transform::info::Validation;
 
@@ -89,13 +89,13 @@ const OPTIMISED: [&str; 27] = [
     "_Validation",
 ];
 
-/// Names of storages and streams of which a patch has no use; a number above is the installer's own.
+/// The highest number that a disk should have: Wine gives those above to disks itself.
 const LARGEST_DISK_ID: i32 = 29_999;
 
 /// All of them, in the order of what they are about.
-pub(super) fn lints(overview: &Overview, loaded: &[Loaded]) -> Vec<Lint> {
+pub(super) fn lints(overview: &Overview) -> Vec<Lint> {
     let mut lints = Vec::new();
-    transforms(overview, loaded, &mut lints);
+    transforms(overview, &mut lints);
     sequencing(overview, &mut lints);
     removal(overview, &mut lints);
     optimisation(overview, &mut lints);
@@ -104,8 +104,8 @@ pub(super) fn lints(overview: &Overview, loaded: &[Loaded]) -> Vec<Lint> {
     lints
 }
 
-fn transforms(overview: &Overview, loaded: &[Loaded], lints: &mut Vec<Lint>) {
-    for (shown, one) in overview.transforms.iter().zip(loaded) {
+fn transforms(overview: &Overview, lints: &mut Vec<Lint>) {
+    for shown in &overview.transforms {
         let name = &shown.name;
         match &shown.fault {
             Some(fault) => {
@@ -122,10 +122,8 @@ fn transforms(overview: &Overview, loaded: &[Loaded], lints: &mut Vec<Lint>) {
             }
             None => {}
         }
-        if let Err(objections) = &one.info {
-            for objection in &objections.0 {
-                lints.push(Lint::of("transform-summary", format!("transform {name}: {objection}"), objection.hint));
-            }
+        for objection in &shown.summary_faults {
+            lints.push(Lint::of("transform-summary", format!("transform {name}: {objection}"), objection.hint));
         }
         let Some(info) = &shown.info else { continue };
         let undecoded = shown.tables.iter().filter(|table| table.undecoded_bytes > 0);
@@ -141,9 +139,10 @@ fn transforms(overview: &Overview, loaded: &[Loaded], lints: &mut Vec<Lint>) {
             lints.push(Lint::of("unlisted-product", message, "it is never applied"));
         }
     }
+    let names: BTreeSet<&str> = overview.transforms.iter().map(|one| one.name.as_str()).collect();
     for one in &overview.transforms {
         let partner = one.name.strip_prefix('#').map_or_else(|| format!("#{}", one.name), str::to_owned);
-        if one.listed && !overview.transforms.iter().any(|other| other.name == partner) {
+        if one.listed && !names.contains(partner.as_str()) {
             let message = format!("transform {}: there is no {partner}", one.name);
             lints.push(Lint::of(
                 "half-a-pair",
@@ -255,6 +254,8 @@ fn media(overview: &Overview, lints: &mut Vec<Lint>) {
         lints.push(Lint::of("no-media", "no transform adds a disk", "the cabinets of the patch are never opened"));
     }
     let mut sources = BTreeSet::new();
+    let cabinets: BTreeSet<&str> = overview.cabinets.iter().map(|cabinet| cabinet.name.as_str()).collect();
+    let used: BTreeSet<&str> = overview.families.iter().filter_map(|family| family.cabinet.strip_prefix('#')).collect();
     for family in &overview.families {
         let disk = format!("disk {}", family.disk_id);
         match &family.source {
@@ -280,7 +281,7 @@ fn media(overview: &Overview, lints: &mut Vec<Lint>) {
             ));
         }
         let cabinet = family.cabinet.strip_prefix('#');
-        if !cabinet.is_some_and(|name| overview.cabinets.iter().any(|cabinet| cabinet.name == name)) {
+        if !cabinet.is_some_and(|name| cabinets.contains(name)) {
             lints.push(Lint::of(
                 "no-cabinet",
                 format!("{disk}: the patch has no cabinet {}", family.cabinet),
@@ -292,7 +293,7 @@ fn media(overview: &Overview, lints: &mut Vec<Lint>) {
         if let Err(fault) = &cabinet.members {
             lints.push(Lint::of("unreadable-cabinet", format!("cabinet {}: {fault}", cabinet.name), ""));
         }
-        if !overview.families.iter().any(|family| family.cabinet.strip_prefix('#') == Some(&cabinet.name)) {
+        if !used.contains(cabinet.name.as_str()) {
             lints.push(Lint::of("unused-cabinet", format!("cabinet {}: no disk has it", cabinet.name), ""));
         }
     }

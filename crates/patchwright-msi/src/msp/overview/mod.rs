@@ -12,11 +12,15 @@ mod changes;
 mod files;
 mod lint;
 
+use std::collections::BTreeSet;
 use std::io::{Read, Seek};
+
+use files::Shipments;
 
 use super::{Metadata, Msp, PatchSummary, Sequence};
 use crate::database::Database;
-use crate::objection::Objections;
+use crate::error::Result;
+use crate::objection::Objection;
 use crate::transform::info::TransformInfo;
 use crate::transform::{Known, Transform};
 
@@ -65,24 +69,12 @@ pub struct TransformSummary {
     pub code_page: u32,
     /// From which product to which, and what is compared; `None` if its summary information cannot be understood.
     pub info: Option<TransformInfo>,
+    /// What of its summary information cannot be understood.
+    pub summary_faults: Vec<Objection>,
     /// What it changes, table by table.
     pub tables: Vec<TableSummary>,
     /// Why it cannot be read, if it cannot.
     pub fault: Option<String>,
-}
-
-/// A transform as it was read, for the modules here.
-struct Loaded {
-    name: String,
-    listed: bool,
-    transform: Result<Transform, String>,
-    info: Result<TransformInfo, Objections>,
-}
-
-impl Loaded {
-    fn is_second(&self) -> bool {
-        self.name.starts_with('#')
-    }
 }
 
 /// Looks at all of a patch; with `base`, also at what it does to that product.
@@ -101,10 +93,18 @@ pub fn overview<F: Read + Seek>(msp: &mut Msp<F>, base: Option<&Database>) -> Ov
         // What is not wrong is still worth showing.
         PatchSummary::lenient(&msp.database().summary)
     });
-    let loaded = load(msp, &summary);
-    let transforms: Vec<TransformSummary> = loaded.iter().map(summarised).collect();
+    let mut shipments = Shipments::default();
+    let mut transforms = Vec::new();
+    for (name, listed) in in_order(msp, &summary) {
+        // One at a time: all of them together may be large.
+        let read = msp.transform(&name, Known::Standard);
+        if let Ok(transform) = &read {
+            shipments.add(&name, transform);
+        }
+        transforms.push(summarised(name, listed, read));
+    }
     let cabinets = files::cabinets(msp);
-    let (families, shipped) = files::shipped(&loaded, &cabinets);
+    let (families, shipped) = shipments.finish(&cabinets);
     let sized =
         |parts: &[super::Part]| parts.iter().map(|part| (part.name.clone(), part.len_bytes)).collect::<Vec<_>>();
     let mut overview = Overview {
@@ -123,35 +123,38 @@ pub fn overview<F: Read + Seek>(msp: &mut Msp<F>, base: Option<&Database>) -> Ov
         lints,
         summary,
     };
-    overview.lints.extend(lint::lints(&overview, &loaded));
+    overview.lints.extend(lint::lints(&overview));
     overview
 }
 
-/// Reads all transforms: those that are listed in their order, then the others.
-fn load<F: Read + Seek>(msp: &mut Msp<F>, summary: &PatchSummary) -> Vec<Loaded> {
-    let there = msp.transforms().to_vec();
-    let others = there.iter().filter(|name| !summary.transforms.contains(name)).map(|name| (name.clone(), false));
-    let names: Vec<(String, bool)> = summary.transforms.iter().map(|name| (name.clone(), true)).chain(others).collect();
-    let read = names.into_iter().map(|(name, listed)| {
-        let transform = msp.transform(&name, Known::Standard).map_err(|error| error.to_string());
-        let info = match &transform {
-            Ok(transform) => TransformInfo::read(&transform.summary),
-            Err(_) => Err(Objections(Vec::new())),
-        };
-        Loaded { name, listed, transform, info }
-    });
-    read.collect()
+/// The names of all transforms: those that are listed in their order, then the others.
+fn in_order<F: Read + Seek>(msp: &Msp<F>, summary: &PatchSummary) -> Vec<(String, bool)> {
+    let listed: BTreeSet<&String> = summary.transforms.iter().collect();
+    let others = msp.transforms().iter().filter(|name| !listed.contains(name)).map(|name| (name.clone(), false));
+    summary.transforms.iter().map(|name| (name.clone(), true)).chain(others).collect()
 }
 
-fn summarised(loaded: &Loaded) -> TransformSummary {
-    let transform = loaded.transform.as_ref();
-    TransformSummary {
-        name: loaded.name.clone(),
-        second: loaded.is_second(),
-        listed: loaded.listed,
-        code_page: transform.map_or(0, |transform| transform.code_page),
-        info: loaded.info.as_ref().ok().cloned(),
-        tables: transform.map_or_else(|_| Vec::new(), changes::tables),
-        fault: transform.err().cloned(),
+fn summarised(name: String, listed: bool, read: Result<Transform>) -> TransformSummary {
+    let mut made = TransformSummary {
+        second: name.starts_with('#'),
+        name,
+        listed,
+        code_page: 0,
+        info: None,
+        summary_faults: Vec::new(),
+        tables: Vec::new(),
+        fault: None,
+    };
+    match read {
+        Ok(transform) => {
+            made.code_page = transform.code_page;
+            made.tables = changes::tables(&transform);
+            match TransformInfo::read(&transform.summary) {
+                Ok(info) => made.info = Some(info),
+                Err(objections) => made.summary_faults = objections.0,
+            }
+        }
+        Err(error) => made.fault = Some(error.to_string()),
     }
+    made
 }
