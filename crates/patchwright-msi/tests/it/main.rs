@@ -6,6 +6,7 @@ mod archive;
 mod check;
 mod database;
 mod fixture;
+mod lint;
 mod msp;
 mod patch_tables;
 mod peers;
