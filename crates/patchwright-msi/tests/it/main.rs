@@ -9,6 +9,7 @@ mod check_images;
 mod database;
 mod plan;
 mod fixture;
+mod lint;
 mod msp;
 mod patch_tables;
 mod peers;
