@@ -5,6 +5,7 @@
 //! - `image`: a file becomes sections with code, and relocations;
 //! - `starts`: where functions begin and end, and which sources say so; `pdata`, `eh_frame` are two of them;
 //! - `code`: instructions of each machine: first instruction, filler, branches;
+//! - `entry_nops`: what GCC leaves undone in objects, mended in place;
 //! - `rule`: the rules as data; `audit`: the rules applied, function by function.
 //!
 //! Nothing here does I/O, and no input makes it panic. The same image gives the same answer on any number of threads.
@@ -12,6 +13,7 @@
 mod audit;
 mod code;
 mod eh_frame;
+mod entry_nops;
 mod error;
 mod image;
 mod pdata;
@@ -19,6 +21,7 @@ mod rule;
 mod starts;
 
 pub use audit::{Audited, Objection, PatchSite, Protocol, Verdict, audit};
+pub use entry_nops::{MergedNops, merge_entry_nops};
 pub use error::{ImageError, ImageErrorKind};
 pub use image::{Address, Format, Image, Kind, Machine};
 pub use rule::Rule;
