@@ -22,12 +22,22 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
+use patchwright::toolchain;
 
 use crate::cli::{Cli, Early};
+use crate::commands::driver::spell_out;
 use crate::console::Console;
 
 fn main() -> ExitCode {
     let typed: Vec<OsString> = std::env::args_os().collect();
+    // GCC has called us as its assembler.
+    if let Some(real) = typed.first().and_then(|program| toolchain::assembler(program)) {
+        let console = Console::new(false, false);
+        let assemble = || toolchain::assemble(&real, &typed[1..]).unwrap_or_else(|error| console.error(&error));
+        bug::hold_tongue();
+        return ExitCode::from(bug::catch(&console, assemble));
+    }
+    let typed = spell_out(typed);
     // Usage errors and panics have no parsed flags to ask, yet they too are printed as JSON and in the chosen colours.
     let early = Early::read(&typed);
     early.color.set();

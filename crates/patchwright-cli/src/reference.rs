@@ -10,9 +10,9 @@ use patchwright::ErrorKind;
 
 use crate::cli::Cli;
 use crate::commands::completions::{Shell, script};
-use crate::commands::{ExitCodes, apply, check, completions, diff, inspect, man, pcp, revert, status, verify};
+use crate::commands::{ExitCodes, apply, cc, check, completions, diff, inspect, man, pcp, revert, status, verify};
 
-const EXIT_CODES: [(&str, ExitCodes); 10] = [
+const EXIT_CODES: [(&str, ExitCodes); 11] = [
     ("diff", diff::EXIT_CODES),
     ("apply", apply::EXIT_CODES),
     ("revert", revert::EXIT_CODES),
@@ -20,6 +20,7 @@ const EXIT_CODES: [(&str, ExitCodes); 10] = [
     ("inspect", inspect::EXIT_CODES),
     ("verify", verify::EXIT_CODES),
     ("check", check::EXIT_CODES),
+    ("cc", cc::EXIT_CODES),
     ("pcp", pcp::EXIT_CODES),
     ("completions", completions::EXIT_CODES),
     ("man", man::EXIT_CODES),

@@ -102,6 +102,8 @@ pub struct Image<'data> {
     pub(crate) format: Format,
     pub(crate) machine: Machine,
     pub(crate) kind: Kind,
+    /// What relative addresses of a PE image count from.
+    pub(crate) base: u64,
     /// Sorted by address.
     pub(crate) sections: Vec<Section<'data>>,
     /// Sorted by address, one per address.
@@ -136,6 +138,7 @@ impl<'data> Image<'data> {
             format,
             machine,
             kind,
+            base: file.relative_address_base(),
             sections,
             functions: Vec::new(),
             fields: Vec::new(),
@@ -162,6 +165,11 @@ impl<'data> Image<'data> {
     /// Program, library or object.
     pub fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// What relative addresses of a PE image count from.
+    pub fn base(&self) -> u64 {
+        self.base
     }
 
     /// The functions that were found, by address.

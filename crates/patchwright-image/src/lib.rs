@@ -5,7 +5,7 @@
 //! - `image`: a file becomes sections with code, and relocations;
 //! - `starts`: where functions begin and end, and which sources say so; `pdata`, `eh_frame` are two of them;
 //! - `code`: instructions of each machine: first instruction, filler, branches;
-//! - `entry_nops`: what GCC leaves undone in objects, mended in place;
+//! - `entry_nops`: what GCC leaves undone in objects, mended in place; `producer`: who made an object;
 //! - `rule`: the rules as data; `audit`: the rules applied, function by function.
 //!
 //! Nothing here does I/O, and no input makes it panic. The same image gives the same answer on any number of threads.
@@ -17,6 +17,7 @@ mod entry_nops;
 mod error;
 mod image;
 mod pdata;
+mod producer;
 mod rule;
 mod starts;
 
@@ -24,5 +25,6 @@ pub use audit::{Audited, Objection, PatchSite, Protocol, Verdict, audit};
 pub use entry_nops::{MergedNops, merge_entry_nops};
 pub use error::{ImageError, ImageErrorKind};
 pub use image::{Address, Format, Image, Kind, Machine};
+pub use producer::{Producer, producer};
 pub use rule::Rule;
 pub use starts::{Function, Source};

@@ -27,6 +27,8 @@ pub enum Source {
     EhFrame,
     /// `__patchable_function_entries`: functions compiled with room for a patch.
     PatchableEntries,
+    /// Whoever reads the image says so: the map of the link, see [`Image::add_starts`].
+    LinkMap,
 }
 
 /// A function, or a part of one.
@@ -119,6 +121,49 @@ const RUNTIME_FILES: [&str; 34] = [
     "charmax.c",
 ];
 
+impl Image<'_> {
+    /// Adds functions that the image itself does not tell of, such as those of the map of the link: a PE image has no
+    /// symbol table, and its exception directory leaves out leaf functions.
+    ///
+    /// Starts outside of code are passed over.
+    pub fn add_starts(&mut self, starts: impl IntoIterator<Item = (Address, String)>) {
+        let known: BTreeMap<u64, usize> =
+            self.functions.iter().enumerate().map(|(index, function)| (function.address.0, index)).collect();
+        let mut added: Found = BTreeMap::new();
+        for (address, name) in starts {
+            if self.section_of(address.0).is_none() {
+                continue;
+            }
+            let new = || Function {
+                address,
+                size: None,
+                names: Vec::new(),
+                sources: Vec::new(),
+                exported: false,
+                file: None,
+                part: false,
+            };
+            let function = match known.get(&address.0) {
+                Some(index) => &mut self.functions[*index],
+                None => added.entry(address.0).or_insert_with(new),
+            };
+            function.names.push(name);
+            function.names.sort_unstable();
+            function.names.dedup();
+            if !function.sources.contains(&Source::LinkMap) {
+                function.sources.push(Source::LinkMap);
+            }
+        }
+        self.functions.extend(added.into_values());
+        self.functions.sort_by_key(|function| function.address);
+        let number = self.functions.iter().filter(|function| function.sources.contains(&Source::LinkMap)).count();
+        self.sources.retain(|(source, _)| *source != Source::LinkMap);
+        if number > 0 {
+            self.sources.push((Source::LinkMap, number));
+        }
+    }
+}
+
 /// What sources have said so far, by address.
 type Found = BTreeMap<u64, Function>;
 
@@ -146,13 +191,14 @@ pub(crate) fn read<'data>(file: &File<'data>, image: &mut Image<'data>) {
     }
 }
 
-const ALL_SOURCES: [Source; 6] = [
+const ALL_SOURCES: [Source; 7] = [
     Source::Symbols,
     Source::DynamicSymbols,
     Source::Exports,
     Source::Pdata,
     Source::EhFrame,
     Source::PatchableEntries,
+    Source::LinkMap,
 ];
 
 fn note<'a>(

@@ -123,6 +123,7 @@ const fn source_name(source: Source) -> &'static str {
         Source::Pdata => "pdata",
         Source::EhFrame => "eh-frame",
         Source::PatchableEntries => "patchable-function-entries",
+        Source::LinkMap => "link-map",
     }
 }
 

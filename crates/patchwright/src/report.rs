@@ -748,3 +748,79 @@ pub struct PcpFinding {
     /// What to do.
     pub hint: &'static str,
 }
+
+/// What a driver (`cc`, `cl`, `link`) did.
+#[derive(Clone, Debug, Serialize)]
+pub struct BuildReport {
+    /// `patchwright.build/1`.
+    pub schema: &'static str,
+    /// `cc`, `cl` or `link`.
+    pub driver: &'static str,
+    /// What compiles or links: name, version and target.
+    pub compiler: Option<String>,
+    /// The command that is run, word by word.
+    pub command: Vec<String>,
+    /// The words in it that the driver added.
+    pub added: Vec<String>,
+    /// Bytes of pad before each entry, if code is made or linked.
+    pub pad: Option<usize>,
+    /// What breaks the promise.
+    pub warnings: Vec<String>,
+    /// What is good to know.
+    pub notes: Vec<String>,
+    /// Exit code of the command; absent if it was not run.
+    pub exit_code: Option<u8>,
+    /// What the audit found, after a link.
+    pub audit: Option<BuildAudit>,
+}
+
+/// What the audit after a link found.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct BuildAudit {
+    /// The image.
+    #[serde(serialize_with = "lossy")]
+    pub image: PathBuf,
+    /// Why it could not be audited.
+    pub unaudited: Option<String>,
+    /// How many functions there are of each sort.
+    pub counts: BuildCounts,
+    /// The program's own objects with functions that missed out.
+    pub objects: Vec<MissedObject>,
+}
+
+/// How many functions of an image there are of each sort; thunks and parts of functions are not counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct BuildCounts {
+    /// Hot-patchable by one store.
+    pub atomic: usize,
+    /// Hot-patchable behind a breakpoint.
+    pub trap: usize,
+    /// Hot-patchable with all threads stopped.
+    pub stopped: usize,
+    /// Of the program's own, not hot-patchable.
+    pub missed: usize,
+    /// Of the toolchain's libraries and start files, not hot-patchable.
+    pub precompiled: usize,
+}
+
+/// An object with functions that missed out.
+#[derive(Clone, Debug, Serialize)]
+pub struct MissedObject {
+    /// The object, as the linker names it.
+    pub object: String,
+    /// Why.
+    pub why: String,
+    /// What to do.
+    pub remedy: String,
+    /// The functions.
+    pub functions: Vec<MissedFunction>,
+}
+
+/// A function that missed out.
+#[derive(Clone, Debug, Serialize)]
+pub struct MissedFunction {
+    /// Its name, or its address.
+    pub name: String,
+    /// The rules that it breaks, and what was found.
+    pub reasons: Vec<String>,
+}

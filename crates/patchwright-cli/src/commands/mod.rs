@@ -1,9 +1,11 @@
 //! One file per verb: what was typed, what it means, the text of its report.
 
 pub(crate) mod apply;
+pub(crate) mod cc;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod diff;
+pub(crate) mod driver;
 pub(crate) mod inspect;
 pub(crate) mod man;
 mod pa19;
@@ -40,6 +42,7 @@ impl Command {
             Self::Inspect(args) => args.run(console),
             Self::Verify(args) => args.run(console),
             Self::Check(args) => args.run(console),
+            Self::Cc(args) => args.run(console),
             Self::Pcp(args) => args.run(console),
             Self::Completions(args) => args.run(console),
             Self::Man(args) => args.run(console),

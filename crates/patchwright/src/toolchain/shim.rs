@@ -1,0 +1,139 @@
+//! Between GCC and its assembler: the object is mended as soon as it is made.
+//!
+//! GCC takes the assembler that it finds in the folder of `-B`. There we lie under the name `as`, beside `real-as`, the
+//! assembler that GCC would have taken. So every object passes by: of `-c`, of compiling and linking at once, and of
+//! link-time optimisation, whose objects nobody else sees. The folder has the same name in every call, so that compiler
+//! caches, which look at the flags, still find what they know.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use patchwright_image::merge_entry_nops;
+
+use super::words::{Quoting, expand};
+use crate::{Error, Result};
+
+const NAME: &str = "as";
+const REAL: &str = "real-as";
+
+/// The folder for `-B`, in which we are the assembler for `real`.
+///
+/// # Errors
+/// It cannot be made, or it belongs to somebody else.
+pub(crate) fn folder(real: &Path) -> Result<PathBuf> {
+    let ours = std::env::current_exe().map_err(|error| Error::io("find this program", "patchwright", &error))?;
+    let user = rustix::process::getuid().as_raw();
+    let mut hash = blake3::Hasher::new();
+    for path in [&ours, real] {
+        hash.update(path.as_os_str().as_encoded_bytes()).update(&[0]);
+    }
+    let hash = hash.finalize().to_hex();
+    let name = format!("patchwright-as-{user}-{}", &hash[..16]);
+    let folder = std::env::temp_dir().join(name);
+    let failed = |error: io::Error| Error::io("make the folder of the assembler", &folder, &error);
+    match DirBuilder::new().mode(0o700).create(&folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
+        _ => {}
+    }
+    // Anybody may make names in a folder of temporary files: what others made, or may change, is not run.
+    let found = fs::symlink_metadata(&folder).map_err(failed)?;
+    if !found.is_dir() || found.uid() != user || found.mode() & 0o077 != 0 {
+        let error = io::Error::new(io::ErrorKind::PermissionDenied, "it belongs to somebody else");
+        return Err(failed(error).hint("remove it, or set TMPDIR to a folder of your own"));
+    }
+    for (name, target) in [(REAL, real), (NAME, ours.as_path())] {
+        let link = folder.join(name);
+        if fs::read_link(&link).is_ok_and(|known| known == target) {
+            continue;
+        }
+        // Others may be at the same work: whoever comes last finds what it wants.
+        let draft = tempfile::Builder::new().prefix("link-").make_in(&folder, |draft| symlink(target, draft));
+        let draft = draft.map_err(failed)?.into_temp_path();
+        fs::rename(&draft, &link).map_err(failed)?;
+    }
+    Ok(folder)
+}
+
+/// The assembler behind us, if this process was called as one: `argv[0]` leads to a folder of [`folder`].
+pub fn assembler(program: &OsStr) -> Option<PathBuf> {
+    let path = Path::new(program);
+    (path.file_name()? == NAME).then_some(())?;
+    let real = path.parent()?.join(REAL);
+    fs::read_link(&real).ok()
+}
+
+/// Runs the assembler, mends the object that it makes, and returns its exit code.
+///
+/// # Errors
+/// The assembler cannot be started, or the object cannot be read or written.
+pub fn assemble(real: &Path, words: &[OsString]) -> Result<u8> {
+    let status =
+        Command::new(real).args(words).status().map_err(|error| Error::io("run the assembler", real, &error))?;
+    if status.success() {
+        let object = output(&expand(words, Quoting::Gnu)?);
+        if fs::metadata(&object).is_ok_and(|found| found.is_file()) {
+            mend(&object)?;
+        }
+    }
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+}
+
+/// What `-o` names, the last.
+fn output(words: &[OsString]) -> PathBuf {
+    let mut output = PathBuf::from("a.out");
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        match word.as_encoded_bytes() {
+            b"-o" => output = words.next().map(PathBuf::from).unwrap_or(output),
+            [b'-', b'o', ..] => {
+                output = word.to_str().and_then(|word| word.get(2..)).map(PathBuf::from).unwrap_or(output);
+            }
+            _ => {}
+        }
+    }
+    output
+}
+
+/// Makes one nop of two in the object, in place: names and times of others stay.
+fn mend(path: &Path) -> Result<()> {
+    let object = fs::read(path).map_err(|error| Error::io("read the object", path, &error))?;
+    // What the assembler made is not for us to judge.
+    let Ok(mended) = merge_entry_nops(&object) else { return Ok(()) };
+    if mended.object != object {
+        fs::write(path, &mended.object).map_err(|error| Error::io("write the object", path, &error))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_object_is_what_the_last_option_names() {
+        for (line, expect) in [
+            ("--64 -o a.o x.s", "a.o"),
+            ("--64 -oa.o x.s", "a.o"),
+            ("-o a.o -o b.o", "b.o"),
+            ("x.s", "a.out"),
+            ("-o", "a.out"),
+        ] {
+            let words: Vec<_> = line.split_whitespace().map(OsString::from).collect();
+            assert_eq!(output(&words), Path::new(expect), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_folder_is_made_once_and_leads_to_the_real_one() {
+        let first = folder(Path::new("/usr/bin/as")).unwrap();
+        assert_eq!(folder(Path::new("/usr/bin/as")).unwrap(), first);
+        assert_ne!(folder(Path::new("/usr/bin/other-as")).unwrap(), first);
+        assert_eq!(assembler(first.join("as").as_os_str()).unwrap(), Path::new("/usr/bin/as"));
+        assert_eq!(assembler(OsStr::new("/usr/bin/as")), None);
+        assert_eq!(assembler(first.join("real-as").as_os_str()), None);
+    }
+}
