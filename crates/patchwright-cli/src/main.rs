@@ -30,12 +30,8 @@ use crate::console::Console;
 
 fn main() -> ExitCode {
     let typed: Vec<OsString> = std::env::args_os().collect();
-    // GCC has called us as its assembler.
-    if let Some(real) = typed.first().and_then(|program| toolchain::assembler(program)) {
-        let console = Console::new(false, false);
-        let assemble = || toolchain::assemble(&real, &typed[1..]).unwrap_or_else(|error| console.error(&error));
-        bug::hold_tongue();
-        return ExitCode::from(bug::catch(&console, assemble));
+    if let Some(done) = toolchain::behind_gcc(&typed) {
+        return ExitCode::from(done.unwrap_or_else(|error| Console::new(false, false).error(&error)));
     }
     let typed = spell_out(typed);
     // Usage errors and panics have no parsed flags to ask, yet they too are printed as JSON and in the chosen colours.

@@ -59,11 +59,8 @@ fn gnu(words: &[OsString], at: usize, arguments: &[OsString], options: DriverOpt
         let found = probe(&program, &job.target)?;
         plan = gnu_plan::plan(&job, &found, &options.choices())?;
         if plan.mend_objects {
-            let folder = shim::folder(&real_assembler(&program, &job.target)?)?;
-            let mut word = OsString::from("-B");
-            word.push(&folder);
-            word.push("/");
-            plan.add([word]);
+            let words = mending(&program, &job.target)?;
+            plan.add(words);
         }
         compiler = Some(found.shown());
     }
@@ -106,8 +103,23 @@ fn probe(program: &OsStr, target: &[OsString]) -> Result<Compiler> {
     })
 }
 
+/// The words that put us between GCC and its assembler.
+fn mending(program: &OsStr, target: &[OsString]) -> Result<Vec<OsString>> {
+    let real = assembler(program, target)?;
+    let folder = shim::folder(&real)?;
+    let mut word = OsString::from("-B");
+    word.push(&folder);
+    word.push("/");
+    // A path may be what GCC was built with, and then it looks nowhere else.
+    let with_ours: Vec<_> = std::iter::once(word.clone()).chain(target.iter().cloned()).collect();
+    if !real.is_absolute() || assembler(program, &with_ours)?.starts_with(&folder) {
+        return Ok(vec![word]);
+    }
+    Ok(shim::wrapper()?.map(Vec::from).unwrap_or_default())
+}
+
 /// The assembler that GCC takes for this target.
-fn real_assembler(program: &OsStr, target: &[OsString]) -> Result<PathBuf> {
+fn assembler(program: &OsStr, target: &[OsString]) -> Result<PathBuf> {
     let mut command = Command::new(program);
     let output = command.args(target).arg("-print-prog-name=as").stdin(Stdio::null()).stderr(Stdio::null()).output();
     let output = output.map_err(|error| Error::io("run it", PathBuf::from(program), &error))?;

@@ -27,4 +27,4 @@ mod words;
 pub use build::{Build, Built};
 pub use cc::cc;
 pub use options::{AuditPolicy, DriverOptions};
-pub use shim::{assemble, assembler};
+pub use shim::behind_gcc;

@@ -4,11 +4,15 @@
 //! assembler that GCC would have taken. So every object passes by: of `-c`, of compiling and linking at once, and of
 //! link-time optimisation, whose objects nobody else sees. The folder has the same name in every call, so that compiler
 //! caches, which look at the flags, still find what they know.
+//!
+//! A GCC that was built for one assembler, as Debian's mingw is, does not look into that folder. There `-wrapper` puts us
+//! before every program that GCC runs; it does not reach those of link-time optimisation, whose two nops stay two.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, symlink};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -58,8 +62,39 @@ pub(crate) fn folder(real: &Path) -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// The first word behind our name when GCC calls us by `-wrapper`.
+const WRAPPING: &str = "--pw-before-each";
+
+/// The words that put us before every program that GCC runs; `None` if our path has a comma, which GCC splits at.
+pub(crate) fn wrapper() -> Result<Option<[OsString; 2]>> {
+    let ours = std::env::current_exe().map_err(|error| Error::io("find this program", "patchwright", &error))?;
+    let plain = !ours.as_os_str().as_encoded_bytes().contains(&b',');
+    let mut word = ours.into_os_string();
+    word.push(",");
+    word.push(WRAPPING);
+    Ok(plain.then(|| [OsString::from("-wrapper"), word]))
+}
+
+/// Does the work of a call by GCC, if this is one: as its assembler, or before any program that it runs. Returns the exit
+/// code.
+pub fn behind_gcc(typed: &[OsString]) -> Option<Result<u8>> {
+    let (program, words) = typed.split_first()?;
+    if let Some(real) = assembler(program) {
+        return Some(assemble(&real, words));
+    }
+    let [first, program, words @ ..] = words else { return None };
+    (first == WRAPPING).then_some(())?;
+    let path = Path::new(program);
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    if name == NAME || name.ends_with("-as") {
+        return Some(assemble(path, words));
+    }
+    let error = Command::new(program).args(words).exec();
+    Some(Err(Error::io("run it", path, &error)))
+}
+
 /// The assembler behind us, if this process was called as one: `argv[0]` leads to a folder of [`folder`].
-pub fn assembler(program: &OsStr) -> Option<PathBuf> {
+fn assembler(program: &OsStr) -> Option<PathBuf> {
     let path = Path::new(program);
     (path.file_name()? == NAME).then_some(())?;
     let real = path.parent()?.join(REAL);
@@ -67,10 +102,7 @@ pub fn assembler(program: &OsStr) -> Option<PathBuf> {
 }
 
 /// Runs the assembler, mends the object that it makes, and returns its exit code.
-///
-/// # Errors
-/// The assembler cannot be started, or the object cannot be read or written.
-pub fn assemble(real: &Path, words: &[OsString]) -> Result<u8> {
+fn assemble(real: &Path, words: &[OsString]) -> Result<u8> {
     let status =
         Command::new(real).args(words).status().map_err(|error| Error::io("run the assembler", real, &error))?;
     if status.success() {
@@ -135,5 +167,9 @@ mod tests {
         assert_eq!(assembler(first.join("as").as_os_str()).unwrap(), Path::new("/usr/bin/as"));
         assert_eq!(assembler(OsStr::new("/usr/bin/as")), None);
         assert_eq!(assembler(first.join("real-as").as_os_str()), None);
+        for typed in [&["patchwright", "check", "x"][..], &["patchwright"], &[]] {
+            let typed: Vec<_> = typed.iter().map(OsString::from).collect();
+            assert!(behind_gcc(&typed).is_none());
+        }
     }
 }
