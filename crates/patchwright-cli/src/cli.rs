@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{apply, cc, check, completions, diff, inspect, man, pcp, revert, status, verify};
+use crate::commands::{apply, cc, check, cl, completions, diff, inspect, link, man, pcp, revert, status, verify};
 
 /// Makes, checks, applies and takes back patches for native programs.
 #[derive(Debug, Parser)]
@@ -91,6 +91,8 @@ pub(crate) enum Command {
     Verify(verify::Args),
     Check(check::Args),
     Cc(cc::Args),
+    Cl(cl::Args),
+    Link(link::Args),
     Pcp(pcp::Args),
     Completions(completions::Args),
     Man(man::Args),

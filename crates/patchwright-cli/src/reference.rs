@@ -10,9 +10,11 @@ use patchwright::ErrorKind;
 
 use crate::cli::Cli;
 use crate::commands::completions::{Shell, script};
-use crate::commands::{ExitCodes, apply, cc, check, completions, diff, inspect, man, pcp, revert, status, verify};
+use crate::commands::{
+    ExitCodes, apply, cc, check, cl, completions, diff, inspect, link, man, pcp, revert, status, verify,
+};
 
-const EXIT_CODES: [(&str, ExitCodes); 11] = [
+const EXIT_CODES: [(&str, ExitCodes); 13] = [
     ("diff", diff::EXIT_CODES),
     ("apply", apply::EXIT_CODES),
     ("revert", revert::EXIT_CODES),
@@ -21,6 +23,8 @@ const EXIT_CODES: [(&str, ExitCodes); 11] = [
     ("verify", verify::EXIT_CODES),
     ("check", check::EXIT_CODES),
     ("cc", cc::EXIT_CODES),
+    ("cl", cl::EXIT_CODES),
+    ("link", link::EXIT_CODES),
     ("pcp", pcp::EXIT_CODES),
     ("completions", completions::EXIT_CODES),
     ("man", man::EXIT_CODES),

@@ -3,10 +3,12 @@
 pub(crate) mod apply;
 pub(crate) mod cc;
 pub(crate) mod check;
+pub(crate) mod cl;
 pub(crate) mod completions;
 pub(crate) mod diff;
 pub(crate) mod driver;
 pub(crate) mod inspect;
+pub(crate) mod link;
 pub(crate) mod man;
 mod pa19;
 pub(crate) mod pcp;
@@ -43,6 +45,8 @@ impl Command {
             Self::Verify(args) => args.run(console),
             Self::Check(args) => args.run(console),
             Self::Cc(args) => args.run(console),
+            Self::Cl(args) => args.run(console),
+            Self::Link(args) => args.run(console),
             Self::Pcp(args) => args.run(console),
             Self::Completions(args) => args.run(console),
             Self::Man(args) => args.run(console),

@@ -25,9 +25,11 @@ pub struct Build {
     pub(crate) compiler: Option<String>,
     /// Program and arguments.
     pub(crate) command: Vec<OsString>,
-    /// Where in `command` the words stand that `plan` adds, and how many there are.
+    /// Where in `command` the words of the compiler begin that `plan` adds.
     pub(crate) added_at: usize,
     pub(crate) plan: Plan,
+    /// Whether notes are told without being asked for.
+    pub(crate) chatty: bool,
     /// What the audit needs to know of the link.
     pub(crate) linked: Option<Linked>,
     /// How the linker is asked for a map.
@@ -76,19 +78,18 @@ impl Build {
 
     /// Whether notes are wanted.
     pub fn is_verbose(&self) -> bool {
-        self.options.verbose.unwrap_or(false)
+        self.options.verbose.unwrap_or(self.chatty)
     }
 
     /// What would be done.
     pub fn report(&self) -> BuildReport {
         let lossy = |words: &[OsString]| words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-        let added = self.command.get(self.added_at..).unwrap_or_default();
         BuildReport {
             schema: "patchwright.build/1",
             driver: self.driver,
             compiler: self.compiler.clone(),
             command: lossy(&self.command),
-            added: lossy(added.get(..self.plan.added.len()).unwrap_or_default()),
+            added: lossy(&self.plan.added),
             pad: self.plan.pad,
             warnings: self.plan.warnings.clone(),
             notes: self.plan.notes.clone(),

@@ -78,6 +78,7 @@ fn gnu(words: &[OsString], at: usize, arguments: &[OsString], options: DriverOpt
         compiler,
         command,
         added_at: at,
+        chatty: false,
         map_flag: MapFlag::Gnu,
         plan,
         linked,

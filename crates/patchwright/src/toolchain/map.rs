@@ -45,9 +45,6 @@ impl LinkMap {
         &self.symbols
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.pieces.is_empty()
-    }
 
     fn piece(&mut self, start: u64, size: Option<u64>, object: &str) {
         if start == 0 || size == Some(0) || object.is_empty() {

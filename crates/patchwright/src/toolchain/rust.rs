@@ -14,6 +14,7 @@ pub(crate) fn rustc(words: &[OsString], at: usize, options: DriverOptions) -> Re
         compiler: None,
         command: words.to_vec(),
         added_at: at,
+        chatty: false,
         map_flag: MapFlag::None,
         plan: Plan::default(),
         linked: None,

@@ -109,7 +109,8 @@ impl Tally<'_> {
     /// Whether the command named the object, looked for it in a folder of its own, or made it.
     fn is_own(&self, object: &str) -> bool {
         let file = file_of(object);
-        let named = self.linked.inputs.iter().any(|input| same_file(input, file));
+        // A library that is not where its name says was found in a folder of the toolchain.
+        let named = self.linked.inputs.iter().any(|input| same_file(input, file) && input.exists());
         let in_folder = self.linked.folders.iter().any(|folder| Path::new(file).starts_with(folder));
         // What a compiler makes for its linker is gone when it ends.
         let made = !file.contains(':') && !Path::new(file).exists();
@@ -144,9 +145,10 @@ fn file_of(object: &str) -> &str {
 /// Whether the map means this input. Microsoft's map tells names without folders, and `library:object` of libraries.
 fn same_file(input: &Path, file: &str) -> bool {
     let library = file.split_once(':').map(|(library, _)| library).filter(|library| library.len() > 1);
-    let stem = input.file_stem().is_some_and(|stem| library.is_some_and(|library| stem.eq_ignore_ascii_case(library)));
+    let is_stem =
+        input.file_stem().is_some_and(|stem| library.is_some_and(|library| stem.eq_ignore_ascii_case(library)));
     let name = !file.contains(['/', '\\']) && input.file_name().is_some_and(|name| name.eq_ignore_ascii_case(file));
-    input == Path::new(file) || stem || name
+    input == Path::new(file) || is_stem || name
 }
 
 /// Why functions of this object missed out, and what to do.
