@@ -39,6 +39,8 @@ pub fn producer(data: &[u8]) -> Producer {
         match name {
             ".comment" | ".rdata$zzz" => producer.name = signature(data).or(producer.name),
             ".debug$S" if producer.hot_patch_flag.is_none() => compile3(data, &mut producer),
+            // Of an object without debug records nothing else tells that Clang made it.
+            ".llvm_addrsig" if producer.name.is_none() => producer.name = Some("Clang".to_owned()),
             _ if name.starts_with(".gnu.lto_") => producer.is_bitcode = true,
             _ => {}
         }
@@ -127,6 +129,7 @@ mod tests {
             (object(elf, ".text", b"\xc3"), Producer { is_assembly: true, ..Producer::default() }),
             (object(elf, ".gnu.lto_.x", b"x"), Producer { is_bitcode: true, ..Producer::default() }),
             (object(pe, ".rdata$zzz", b"GCC: 12\0"), coff(named("GCC: 12"))),
+            (object(pe, ".llvm_addrsig", b""), coff(named("Clang"))),
             (object(pe, ".debug$S", &debug_s(0x4001)), clang(true)),
             (object(pe, ".debug$S", &debug_s(0x0001)), clang(false)),
             (object(pe, ".debug$S", &debug_s(0x0003)), Producer { is_assembly: true, ..clang(false) }),

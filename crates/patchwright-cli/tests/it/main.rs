@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod apply;
+mod cc;
 mod check;
+mod cl;
 mod contract;
 mod diff;
 mod guide;
@@ -12,5 +14,7 @@ mod inspect;
 mod pa19;
 mod pcp;
 mod revert;
+#[path = "../../../patchwright/tests/it/skips.rs"]
+mod skips;
 mod status;
 mod verify;

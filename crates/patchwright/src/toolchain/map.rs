@@ -45,7 +45,6 @@ impl LinkMap {
         &self.symbols
     }
 
-
     fn piece(&mut self, start: u64, size: Option<u64>, object: &str) {
         if start == 0 || size == Some(0) || object.is_empty() {
             return;
@@ -187,7 +186,6 @@ Memory map
             let map = LinkMap::read(text, base);
             assert_eq!(map.object_at(address), expect, "{address:x} of {text}");
         }
-        assert!(LinkMap::read("", 0).is_empty());
         let symbols = LinkMap::read(MICROSOFT, 0).symbols;
         assert_eq!(symbols, [(0x1_4000_1010, "add".to_owned()), (0x1_4000_1030, "?g@@YAXXZ".to_owned())]);
     }
