@@ -301,7 +301,7 @@ fn objects_that_missed_out_are_named() {
         "util.c",
         "int nop(void); int util(int a) { while (a--) nop(); return a; } int tiny(int a) { return util(a) + 1; }",
     );
-    sandbox.write("asm.s", ".text\n.globl nop\n.type nop,@function\nnop: push %rbp\npop %rbp\nret\n.size nop,.-nop\n");
+    sandbox.write("asm.s", ".text\n.section .note.GNU-stack,\"\"\n.text\n.globl nop\n.type nop,@function\nnop: push %rbp\npop %rbp\nret\n.size nop,.-nop\n");
     sandbox.write("main.c", "int tiny(int); int main(int argc, char **argv) { return tiny(argc) < 0 ? 1 : 0; }");
     let plain = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();

@@ -93,7 +93,7 @@ fn one_call_is_hot_patchable_on_every_machine() {
             "/O2",
             "/Od",
             "/O2 /Z7",
-            "/O1 /Gs-",
+            "/O1 /Gw",
             "/O2 -flto",
             "/O2 -flto=thin",
             "/O2 /Oy-",
