@@ -38,6 +38,7 @@ mod records;
 mod regions_file;
 pub mod report;
 mod revert;
+pub mod rules;
 mod status;
 mod transaction;
 mod tree_changes;
