@@ -115,7 +115,9 @@ impl Rule {
             Self::A04 => "align functions to 16 bytes and choose a pad that keeps entry % 8 at most 6: 6, 14 or 16",
             Self::A05 => "compile with /hotpatch or -fpatchable-function-entry; of assembly: move the label",
             Self::A06 => "compile with -fpatchable-function-entry=8,6, so that loops start after the entry",
-            Self::A07 => "compile with -fpatchable-function-entry=8,6: hashes and tables then stand before the pad",
+            Self::A07 => {
+                "compile with -fpatchable-function-entry=8,6 or link with /FUNCTIONPADMIN: what stands there then stands before the pad"
+            }
             Self::A08 => "nothing: it matters only to who patches the file on disk",
             Self::A09 => "keep the function in one executable section with bytes in the file",
             Self::A10 => "compile with /hotpatch or -fpatchable-function-entry=8,6",

@@ -356,10 +356,10 @@ impl<'a, 's, 'data> Case<'a, 's, 'data> {
         };
         let sweep = self.sweep;
         let is_start = |to: u64| to == entry || to == site.address.0;
-        if let Some(edge) = within(&sweep.edges).find(|edge| !is_start(edge.to)) {
+        if let Some(edge) = within(&sweep.edges).find(|edge| !is_start(edge.to) && edge.via != Via::Stray) {
             let [from, to] = [edge.from, edge.to].map(|at| self.place(at));
             let found = match edge.via {
-                Via::Jump | Via::Call => format!("the branch at {from} leads to {to}"),
+                Via::Jump | Via::Stray | Via::Call => format!("the branch at {from} leads to {to}"),
                 Via::Table => format!("a jump table leads to {to}"),
                 Via::Pointer => format!("a pointer leads to {to}"),
                 Via::LandingPad => format!("exceptions land at {to}"),
@@ -371,8 +371,9 @@ impl<'a, 's, 'data> Case<'a, 's, 'data> {
             self.check_pointers(from, to, entry, is_start);
         }
         let is_own = |from: u64| (entry..end).contains(&from) || self.is_in_part(from);
-        let back = within(&sweep.edges)
-            .find(|edge| is_start(edge.to) && matches!(edge.via, Via::Jump | Via::Table) && is_own(edge.from));
+        let back = within(&sweep.edges).find(|edge| {
+            is_start(edge.to) && matches!(edge.via, Via::Jump | Via::Stray | Via::Table) && is_own(edge.from)
+        });
         if let Some(edge) = back {
             let what = if edge.via == Via::Table { "jump table used" } else { "branch" };
             self.object(Rule::A06, format!("the {what} at {} leads back", self.place(edge.from)));

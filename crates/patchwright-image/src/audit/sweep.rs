@@ -4,6 +4,8 @@
 //! followed where the code that uses them tells where they are; in x86 code for Windows they lie between functions, and
 //! reading them as code would show branches that are none.
 
+use std::collections::BTreeMap;
+
 use rayon::prelude::*;
 
 use super::LONGEST_PAD;
@@ -13,8 +15,14 @@ use crate::image::{Edge, Format, Image, Kind, Machine, Mark, Section, Via};
 /// The longest stretch from an entry to the end of its patch site: three landing pads and an instruction.
 const LONGEST_SITE: u64 = 32;
 
-/// More entries are not in one table: their count is not stored, only the code that checks it knows.
+/// More entries are not in one table.
 const LONGEST_TABLE: u64 = 4096;
+
+/// Code checks an index this many instructions before it jumps, or sooner.
+const NEAR_BOUND: usize = 16;
+
+/// Addresses that a jump may use are taken not much earlier.
+const NEAR_CANDIDATES: usize = 16;
 
 /// What is known after all code was read once.
 pub(super) struct Sweep {
@@ -168,8 +176,12 @@ impl Stretch<'_> {
         linear.unwrap_or(if isa.is_x86() { plain } else { 0 })
     }
 
-    fn note(&self, image: &Image<'_>, at: u64, instr: Instr, read: &mut Read) {
+    /// Notes a branch. What no function owns may be data, in which nearly every byte can be read as a branch.
+    fn note(&self, image: &Image<'_>, at: u64, instr: Instr, jump: Via, read: &mut Read) {
         let What::Branch { to: Some(to), call } = instr.what else { return };
+        if self.gap {
+            return;
+        }
         let end = at + instr.len as u64;
         let to = if image.kind == Kind::Object && image.is_relocated(at, end) {
             // The field of a relocated branch is in its last bytes, on ARM in the whole of it.
@@ -181,7 +193,7 @@ impl Stretch<'_> {
         } else {
             to
         };
-        let edge = Edge { to, from: at, via: if call { Via::Call } else { Via::Jump } };
+        let edge = Edge { to, from: at, via: if call { Via::Call } else { jump } };
         if is_near_entry(image, &edge) {
             read.edges.push(edge);
         }
@@ -204,7 +216,7 @@ impl Stretch<'_> {
             while at < until {
                 let instr = decode(isa, self.section.range(at, until), at)?;
                 filler.add(instr, self.gap);
-                self.note(image, at, instr, read);
+                self.note(image, at, instr, Via::Jump, read);
                 at += instr.len as u64;
             }
         }
@@ -215,50 +227,70 @@ impl Stretch<'_> {
         let bits = if image.machine == Machine::X86_64 { 64 } else { 32 };
         let mut reader = X86Reader::new(bits, bytes, self.start);
         let mut filler = Filler::default();
-        let mut data = self.relocated_tables(image);
-        let mut candidates: Vec<Candidate> = Vec::new();
+        let mut data = Data::new(self.relocated_tables(image));
+        let mut tables = Tables::default();
+        // The furthest that a branch leads. Behind that, and behind a jump or ret, are data or another function; unless an
+        // exception or a table that was not understood leads there.
+        let mut reached = self.start;
         let mut at = self.start;
         loop {
-            if let Some((_, end)) = data.iter().find(|(start, end)| (*start..*end).contains(&at)).copied() {
+            if let Some(end) = data.end_of(at) {
                 at = end.min(self.end);
                 filler = Filler::default();
                 reader.go(usize::try_from(at - self.start).ok()?);
             }
             let Some(instr) = reader.read() else { break };
             filler.add(instr, self.gap);
-            self.note(image, at, instr, read);
-            match reader.hint() {
-                Hint::None => {}
-                Hint::ByteIndexed(displacement) => {
-                    // Bytes that lead into a second table, up to filler or the end.
-                    let table = Candidate::address(image, displacement);
-                    if (at..self.end).contains(&table) && self.section.name.starts_with(".text") {
-                        data.push((table, self.bytes_end(table)));
-                    }
+            let ended = at > reached;
+            if !ended {
+                self.note(image, at, instr, Via::Jump, read);
+                tables.see(image, reader.hint());
+            } else if !self.is_open() {
+                self.note(image, at, instr, Via::Stray, read);
+            }
+            if let Hint::ByteIndexed(displacement) = reader.hint() {
+                // Bytes that lead into a second table, up to filler or the end.
+                let table = Candidate::address(image, displacement);
+                if (at..self.end).contains(&table) {
+                    data.add(at, (table, self.bytes_end(table)));
                 }
-                hint => candidates.extend(Candidate::of(image, hint)),
             }
-            if matches!(instr.what, What::Branch { to: None, call: false }) {
-                self.follow(image, at, &candidates, read, &mut data);
+            let next = at + instr.len as u64;
+            match instr.what {
+                What::Branch { to: None, call: false } if !ended => {
+                    let furthest = self.follow(image, at, &tables, read, &mut data);
+                    reached = reached.max(furthest.unwrap_or(at));
+                }
+                What::Branch { to: Some(to), call: false } if !ended => {
+                    // A jump goes away for good, a condition goes on.
+                    let goes_on = !reader.is_jump();
+                    let near = if (self.start..self.end).contains(&to) { to } else { at };
+                    reached = reached.max(near).max(if goes_on { next } else { at });
+                }
+                What::Return | What::Filler { breakpoint: true } | What::Invalid => {}
+                _ if !ended => reached = reached.max(next),
+                _ => {}
             }
-            at += instr.len as u64;
+            at = next;
         }
         (at == self.end).then_some(filler.len)
     }
 
-    /// Notes where the tables lead that code before an indirect jump named.
-    fn follow(
-        &self,
-        image: &Image<'_>,
-        jump: u64,
-        candidates: &[Candidate],
-        read: &mut Read,
-        data: &mut Vec<(u64, u64)>,
-    ) {
-        for candidate in candidates.iter().rev().take(8) {
+    /// Whether no source knows where the function ends.
+    fn is_open(&self) -> bool {
+        !self.gap && self.next.is_some()
+    }
+
+    /// Notes where the tables lead that code before an indirect jump named, and says where the furthest is.
+    fn follow(&self, image: &Image<'_>, jump: u64, tables: &Tables, read: &mut Read, data: &mut Data) -> Option<u64> {
+        let mut furthest = None;
+        for candidate in tables.candidates.iter().rev() {
             // One table ends where the next begins.
-            let limit = candidates.iter().map(|other| other.table).filter(|other| *other > candidate.table).min();
+            let limit =
+                tables.candidates.iter().map(|other| other.table).filter(|other| *other > candidate.table).min();
             let width = candidate.width as u64;
+            // Without a check of the index the end is a guess: good enough to step over it, not to accuse anybody.
+            let bound = tables.bound();
             let mut number = 0;
             while number < LONGEST_TABLE {
                 let place = candidate.table.wrapping_add(number * width);
@@ -268,30 +300,34 @@ impl Stretch<'_> {
                 let target = image.number(place, candidate.width).map(|value| candidate.target(value));
                 let Some(to) = target.filter(|to| (self.start..self.end).contains(to)) else { break };
                 let edge = Edge { to, from: jump, via: Via::Table };
-                if is_near_entry(image, &edge) {
-                    read.edges.push(edge);
+                if bound.is_some_and(|bound| number < bound) && !self.gap {
+                    furthest = furthest.max(Some(to));
+                    if is_near_entry(image, &edge) {
+                        read.edges.push(edge);
+                    }
                 }
                 number += 1;
             }
             if number > 0 && image.section_of(candidate.table).is_some() {
                 let range = (candidate.table, candidate.table.saturating_add(number * width));
                 read.tables.push(range);
-                data.push(range);
+                data.add(jump, range);
             }
         }
+        furthest
     }
 
     /// Runs of relocated words that lead into code: tables, whoever uses them. An instruction has at most two.
-    fn relocated_tables(&self, image: &Image<'_>) -> Vec<(u64, u64)> {
+    fn relocated_tables(&self, image: &Image<'_>) -> BTreeMap<u64, u64> {
         if image.format != Format::Pe || image.machine != Machine::X86 || image.kind == Kind::Object {
-            return Vec::new();
+            return BTreeMap::new();
         }
         let low = image.fields.partition_point(|field| *field < self.start);
         let high = image.fields.partition_point(|field| *field < self.end);
-        let mut tables = Vec::new();
+        let mut tables = BTreeMap::new();
         for run in image.fields[low..high].chunk_by(|one, next| next - one == 4) {
             if let [first, _, .., last] = run {
-                tables.push((*first, *last + 4));
+                tables.insert(*first, *last + 4);
             }
         }
         tables
@@ -301,6 +337,69 @@ impl Stretch<'_> {
         let bytes = self.section.range(table, self.end);
         let len = bytes.windows(2).position(|pair| pair == [0xcc, 0xcc] || pair == [0x90, 0x90]);
         table + len.unwrap_or(bytes.len()) as u64
+    }
+}
+
+/// Ranges of data between code, and where the next of them begins.
+struct Data {
+    ranges: BTreeMap<u64, u64>,
+    next: u64,
+}
+
+impl Data {
+    fn new(ranges: BTreeMap<u64, u64>) -> Self {
+        let next = ranges.keys().next().copied().unwrap_or(u64::MAX);
+        Self { ranges, next }
+    }
+
+    /// Where the range ends that holds `at`, which only grows from call to call.
+    fn end_of(&mut self, at: u64) -> Option<u64> {
+        if at < self.next {
+            return None;
+        }
+        let holds = self.ranges.range(..=at).next_back().map(|(_, end)| *end).filter(|end| at < *end);
+        let from = holds.unwrap_or(at).saturating_add(1);
+        self.next = self.ranges.range(from..).next().map_or(u64::MAX, |(start, _)| *start);
+        holds
+    }
+
+    /// Adds what was found at `at`; what lies behind is of no use any more.
+    fn add(&mut self, at: u64, (start, end): (u64, u64)) {
+        if end > at {
+            let known = self.ranges.entry(start).or_default();
+            *known = end.max(*known);
+            self.next = self.next.min(start);
+        }
+    }
+}
+
+/// What code said of tables lately.
+#[derive(Default)]
+struct Tables {
+    candidates: Vec<Candidate>,
+    /// The last number that something was compared with, and when.
+    compared: Option<(u64, usize)>,
+    seen: usize,
+}
+
+impl Tables {
+    fn see(&mut self, image: &Image<'_>, hint: Hint) {
+        self.seen += 1;
+        if let Hint::Compared(number) = hint {
+            self.compared = Some((number, self.seen));
+        }
+        if let Some(candidate) = Candidate::of(image, hint) {
+            if self.candidates.len() == NEAR_CANDIDATES {
+                self.candidates.remove(0);
+            }
+            self.candidates.push(candidate);
+        }
+    }
+
+    /// How many entries the index was checked to have at most.
+    fn bound(&self) -> Option<u64> {
+        let (number, when) = self.compared?;
+        (self.seen - when <= NEAR_BOUND).then(|| number.saturating_add(1).min(LONGEST_TABLE))
     }
 }
 

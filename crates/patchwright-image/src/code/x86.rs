@@ -64,6 +64,8 @@ pub(crate) enum Hint {
     Address(u64),
     /// A load of four or eight bytes from `displacement + index * scale`, with or without a base register.
     Indexed { displacement: u64, scale: u32, based: bool },
+    /// Something is compared with this number, perhaps an index.
+    Compared(u64),
     /// A byte or halfword is looked up at `displacement + index`: the first of two tables.
     ByteIndexed(u64),
 }
@@ -102,10 +104,29 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Whether the instruction that was read last is a jump without a condition.
+    pub(crate) fn is_jump(&self) -> bool {
+        self.instr.mnemonic() == Mnemonic::Jmp
+    }
+
     /// What the instruction that was read last tells of a table of jump targets.
     pub(crate) fn hint(&self) -> Hint {
         let instr = &self.instr;
         match instr.mnemonic() {
+            Mnemonic::Cmp
+                if matches!(
+                    instr.op1_kind(),
+                    OpKind::Immediate8
+                        | OpKind::Immediate32
+                        | OpKind::Immediate8to32
+                        | OpKind::Immediate8to64
+                        | OpKind::Immediate32to64
+                        | OpKind::Immediate8to16
+                        | OpKind::Immediate16
+                ) =>
+            {
+                Hint::Compared(instr.immediate(1) & 0xffff_ffff)
+            }
             Mnemonic::Lea if instr.is_ip_rel_memory_operand() => Hint::Address(instr.memory_displacement64()),
             Mnemonic::Mov | Mnemonic::Movsxd | Mnemonic::Jmp | Mnemonic::Add
                 if instr.memory_index() != Register::None && instr.memory_index_scale() >= 4 =>

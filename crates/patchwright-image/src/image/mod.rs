@@ -116,6 +116,8 @@ impl Section<'_> {
 pub(crate) enum Via {
     /// A branch instruction after all.
     Jump,
+    /// A branch instruction that nothing was seen to lead to: it may be data.
+    Stray,
     /// A call.
     Call,
     /// A table of jump targets.
