@@ -16,6 +16,7 @@ mod console;
 mod progress;
 #[cfg(test)]
 mod reference;
+mod sarif;
 mod text;
 
 use std::ffi::OsString;

@@ -39,6 +39,7 @@ mod records;
 mod regions_file;
 pub mod report;
 mod revert;
+pub mod rules;
 mod status;
 pub mod toolchain;
 mod transaction;

@@ -3,9 +3,16 @@
 //! Each report names its schema. A field is added without notice; one is changed or removed only with a new schema
 //! number.
 
+mod check;
+
 use std::path::PathBuf;
 
 use serde::{Serialize, Serializer};
+
+pub use check::{
+    CheckAnswer, CheckCause, CheckCounts, CheckDisagreement, CheckMember, CheckObject, CheckObjection, CheckOrigin,
+    CheckReport, CheckSource, CheckedFunction, CheckedSite,
+};
 
 /// A hash or identity in hexadecimal.
 pub type Hex = String;
@@ -510,158 +517,6 @@ pub struct AppliedPatch {
     pub record_bytes: u64,
     /// Whether the target is still what the patch made of it, so that `revert` would work.
     pub revertible: bool,
-}
-
-/// What `check` found.
-#[derive(Clone, Debug, Serialize)]
-pub struct CheckReport {
-    /// `patchwright.check/1`.
-    pub schema: &'static str,
-    /// The image.
-    #[serde(serialize_with = "lossy")]
-    pub image: PathBuf,
-    /// `elf` or `pe`.
-    pub format: &'static str,
-    /// `x86`, `x86-64` or `aarch64`.
-    pub machine: &'static str,
-    /// `executable`, `library` or `object`.
-    pub kind: &'static str,
-    /// What was asked for: `all`, `exported` or `list`.
-    pub require: &'static str,
-    /// Bytes of pad that each function needs.
-    pub min_pad: usize,
-    /// The answer.
-    pub answer: CheckAnswer,
-    /// Who told where functions are.
-    pub sources: Vec<CheckSource>,
-    /// Counts.
-    pub counts: CheckCounts,
-    /// The functions that fail, by rule.
-    pub causes: Vec<CheckCause>,
-    /// Names of the list that no function has.
-    pub missing: Vec<String>,
-    /// Every function, by address.
-    pub functions: Vec<CheckedFunction>,
-    /// What the caller should know.
-    pub warnings: Vec<String>,
-}
-
-/// The answer of `check`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum CheckAnswer {
-    /// Every function that was asked for is hot-patchable.
-    HotPatchable,
-    /// At least one is not, or is missing.
-    NotHotPatchable,
-}
-
-/// Who told where functions are.
-#[derive(Clone, Debug, Serialize)]
-pub struct CheckSource {
-    /// Its name.
-    pub source: &'static str,
-    /// How many functions it told of.
-    pub functions: usize,
-}
-
-/// How many functions there are of each sort.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct CheckCounts {
-    /// All that were found.
-    pub functions: usize,
-    /// Those that are hot-patchable; the next three add up to it.
-    pub hot_patchable: usize,
-    /// One store switches them over.
-    pub atomic: usize,
-    /// A breakpoint must come first.
-    pub trap: usize,
-    /// All threads must be stopped.
-    pub stopped: usize,
-    /// Those that break a rule.
-    pub unpatchable: usize,
-    /// Those whose code cannot be read.
-    pub unknown: usize,
-    /// Thunks and parts of functions.
-    pub exempt: usize,
-    /// Those of the toolchain's start files, whatever came of them.
-    pub runtime: usize,
-    /// Those that are asked for.
-    pub required: usize,
-    /// Those that would be asked for, had they not been allowed to fail.
-    pub allowed: usize,
-    /// Those that are asked for and not hot-patchable.
-    pub failing: usize,
-}
-
-/// The functions that fail for one cause.
-#[derive(Clone, Debug, Serialize)]
-pub struct CheckCause {
-    /// `HP-A01` and so on; empty where the code cannot be read.
-    pub rule: String,
-    /// What must hold.
-    pub meaning: &'static str,
-    /// What to do.
-    pub remedy: &'static str,
-    /// Indices into `functions`.
-    pub functions: Vec<usize>,
-}
-
-/// A function, judged.
-#[derive(Clone, Debug, Serialize)]
-pub struct CheckedFunction {
-    /// Its names; none where only unwind data tell of it.
-    pub names: Vec<String>,
-    /// Its address in hexadecimal; of an object section and offset.
-    pub address: String,
-    /// Its length, if known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub size: Option<u64>,
-    /// `hot-patchable`, `unpatchable`, `unknown` or `exempt`.
-    pub verdict: &'static str,
-    /// How it is switched over: `atomic`, `trap` or `stopped`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub protocol: Option<&'static str>,
-    /// Rules that do not hold.
-    pub reasons: Vec<CheckObjection>,
-    /// What whoever patches it should know.
-    pub notes: Vec<CheckObjection>,
-    /// Where it would be patched.
-    pub site: CheckedSite,
-    /// Who told of it.
-    pub sources: Vec<&'static str>,
-    /// Whether others see it.
-    pub exported: bool,
-    /// Whether it comes from the toolchain's start files.
-    pub runtime: bool,
-    /// Whether it is asked for.
-    pub required: bool,
-    /// Whether it may fail although it would be asked for.
-    pub allowed: bool,
-}
-
-/// A rule and what was found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct CheckObjection {
-    /// `HP-A01` and so on; empty where the code cannot be read.
-    pub rule: String,
-    /// What was found.
-    pub found: String,
-}
-
-/// The patch site of a function and the bytes around it.
-#[derive(Clone, Debug, Serialize)]
-pub struct CheckedSite {
-    /// Distance from the entry.
-    pub offset: u64,
-    /// Length of the instruction there.
-    pub bytes: usize,
-    /// Usable filler before the entry.
-    pub pad_bytes: usize,
-    /// The end of the pad, up to 16 bytes.
-    pub before: Hex,
-    /// The first bytes of the function, up to 16.
-    pub after: Hex,
 }
 
 /// What `pcp new` made.
