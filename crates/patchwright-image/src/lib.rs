@@ -5,6 +5,7 @@
 //! - `image`: a file becomes sections with code, and relocations;
 //! - `starts`: where functions begin and end, and which sources say so; `pdata`, `eh_frame` are two of them;
 //! - `code`: instructions of each machine: first instruction, filler, branches;
+//! - `prepare`: makes room in an object for what the rules ask;
 //! - `rule`: the rules as data; `audit`: the rules applied, function by function.
 //!
 //! Nothing here does I/O, and no input makes it panic. The same image gives the same answer on any number of threads.
@@ -15,11 +16,16 @@ mod eh_frame;
 mod error;
 mod image;
 mod pdata;
+mod prepare;
 mod rule;
 mod starts;
 
 pub use audit::{Audited, Objection, PatchSite, Protocol, Verdict, audit};
 pub use error::{ImageError, ImageErrorKind};
 pub use image::{Address, Format, Image, Kind, Machine};
+pub use prepare::{
+    Outcome, PrepareOptions, Prepared, PreparedArchive, PreparedFunction, PreparedMember, is_archive, prepare,
+    prepare_archive,
+};
 pub use rule::Rule;
 pub use starts::{Function, Source};
