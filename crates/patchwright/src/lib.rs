@@ -9,6 +9,7 @@
 //! | `patchwright inspect` | [`inspect()`] |
 //! | `patchwright verify` | [`verify()`] |
 //! | `patchwright check` | [`check()`] |
+//! | `patchwright prepare` | [`prepare()`] |
 //! | `patchwright pcp` | [`pcp::new()`], [`pcp::export()`], [`pcp::import()`], [`pcp::check()`] |
 //!
 //! This is the crate that knows paths, files, locks and journals. What a patch looks like is `patchwright-formats`;
@@ -30,6 +31,7 @@ mod options;
 mod pa19;
 mod patch_file;
 pub mod pcp;
+mod prepare;
 mod progress;
 pub mod range_list;
 mod recognise;
@@ -53,6 +55,7 @@ pub use options::{
     UndoPolicy,
 };
 pub use pa19::{extract_header, signature};
+pub use prepare::{PrepareOptions, prepare};
 pub use progress::{Progress, Quiet};
 pub use revert::revert;
 pub use status::status;

@@ -8,6 +8,7 @@ pub(crate) mod inspect;
 pub(crate) mod man;
 mod pa19;
 pub(crate) mod pcp;
+pub(crate) mod prepare;
 pub(crate) mod revert;
 pub(crate) mod status;
 pub(crate) mod verify;
@@ -40,6 +41,7 @@ impl Command {
             Self::Inspect(args) => args.run(console),
             Self::Verify(args) => args.run(console),
             Self::Check(args) => args.run(console),
+            Self::Prepare(args) => args.run(console),
             Self::Pcp(args) => args.run(console),
             Self::Completions(args) => args.run(console),
             Self::Man(args) => args.run(console),
