@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{apply, check, completions, diff, inspect, man, pcp, prepare, revert, status, verify};
+use crate::commands::{apply, check, completions, diff, inspect, ld, man, pcp, prepare, revert, status, verify};
 
 /// Makes, checks, applies and takes back patches for native programs.
 #[derive(Debug, Parser)]
@@ -91,6 +91,7 @@ pub(crate) enum Command {
     Verify(verify::Args),
     Check(check::Args),
     Prepare(prepare::Args),
+    Ld(ld::Args),
     Pcp(pcp::Args),
     Completions(completions::Args),
     Man(man::Args),

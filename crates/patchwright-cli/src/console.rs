@@ -50,6 +50,11 @@ impl Answer {
         Self { notes: notes.into_iter().collect(), ..self }
     }
 
+    /// The exit code of a program that was run.
+    pub(crate) fn exit_code(self, exit_code: u8) -> Self {
+        Self { exit_code, ..self }
+    }
+
     /// Makes the answer a no.
     pub(crate) fn no(self) -> Self {
         Self { exit_code: ErrorKind::No.exit_code(), ..self }

@@ -22,12 +22,20 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
+use patchwright::linker::Face;
 
 use crate::cli::{Cli, Early};
 use crate::console::Console;
 
 fn main() -> ExitCode {
     let typed: Vec<OsString> = std::env::args_os().collect();
+    // By the name of a linker it is one, whatever the arguments are.
+    if let Some(face) = typed.first().and_then(|called| Face::of(called)) {
+        let console = Console::new(false, false);
+        bug::hold_tongue();
+        let play = || commands::ld::play(face, &typed, &console).unwrap_or_else(|error| console.error(&error));
+        return ExitCode::from(bug::catch(&console, play));
+    }
     // Usage errors and panics have no parsed flags to ask, yet they too are printed as JSON and in the chosen colours.
     let early = Early::read(&typed);
     early.color.set();

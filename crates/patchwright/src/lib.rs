@@ -10,6 +10,7 @@
 //! | `patchwright verify` | [`verify()`] |
 //! | `patchwright check` | [`check()`] |
 //! | `patchwright prepare` | [`prepare()`] |
+//! | `patchwright ld`, `patchwright-linker` | [`linker::link()`], [`linker::drive()`] |
 //! | `patchwright pcp` | [`pcp::new()`], [`pcp::export()`], [`pcp::import()`], [`pcp::check()`] |
 //!
 //! This is the crate that knows paths, files, locks and journals. What a patch looks like is `patchwright-formats`;
@@ -26,6 +27,7 @@ mod disk;
 mod error;
 mod file_delta;
 mod inspect;
+pub mod linker;
 mod make;
 mod options;
 mod pa19;

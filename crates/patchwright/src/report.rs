@@ -832,3 +832,35 @@ pub struct RefusedMember {
     /// Why.
     pub reason: String,
 }
+
+impl PreparedFile {
+    /// A file that nothing is done to.
+    pub(crate) fn left_alone(input: &std::path::Path, why: RefusedMember) -> Self {
+        Self {
+            input: input.to_owned(),
+            output: input.to_owned(),
+            changed: false,
+            objects: 0,
+            counts: PrepareCounts::default(),
+            refused: Vec::new(),
+            unsupported: vec![why],
+        }
+    }
+}
+
+/// What was prepared for a link.
+#[derive(Clone, Debug, Serialize)]
+pub struct LinkReport {
+    /// `patchwright.link/1`.
+    pub schema: &'static str,
+    /// The linker that was run.
+    #[serde(serialize_with = "lossy")]
+    pub linker: PathBuf,
+    /// What it was asked to make.
+    #[serde(serialize_with = "lossy")]
+    pub output: PathBuf,
+    /// The objects and archives, in the order of the command line.
+    pub files: Vec<PreparedFile>,
+    /// Functions of all files together.
+    pub counts: PrepareCounts,
+}

@@ -5,6 +5,7 @@ pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod diff;
 pub(crate) mod inspect;
+pub(crate) mod ld;
 pub(crate) mod man;
 mod pa19;
 pub(crate) mod pcp;
@@ -42,6 +43,7 @@ impl Command {
             Self::Verify(args) => args.run(console),
             Self::Check(args) => args.run(console),
             Self::Prepare(args) => args.run(console),
+            Self::Ld(args) => args.run(console),
             Self::Pcp(args) => args.run(console),
             Self::Completions(args) => args.run(console),
             Self::Man(args) => args.run(console),
