@@ -5,7 +5,9 @@ use std::ffi::OsString;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{apply, cc, check, cl, completions, diff, inspect, link, man, pcp, revert, status, verify};
+use crate::commands::{
+    apply, cc, check, cl, completions, diff, inspect, ld, link, man, pcp, prepare, revert, status, verify,
+};
 
 /// Makes, checks, applies and takes back patches for native programs.
 #[derive(Debug, Parser)]
@@ -93,6 +95,8 @@ pub(crate) enum Command {
     Cc(cc::Args),
     Cl(cl::Args),
     Link(link::Args),
+    Prepare(prepare::Args),
+    Ld(ld::Args),
     Pcp(pcp::Args),
     Completions(completions::Args),
     Man(man::Args),

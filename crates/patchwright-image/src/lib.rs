@@ -7,6 +7,7 @@
 //! - `starts`: where functions begin and end, and which sources say so;
 //! - `code`: instructions of each machine: first instruction, filler, branches;
 //! - `entry_nops`: what GCC leaves undone in objects, mended in place; `producer`: who made an object;
+//! - `prepare`: makes room in an object for what the rules ask;
 //! - `rule`: the rules as data; `audit`: the rules applied, function by function.
 //!
 //! Nothing here does I/O, and no input makes it panic. The same image gives the same answer on any number of threads.
@@ -17,6 +18,7 @@ mod code;
 mod entry_nops;
 mod error;
 mod image;
+mod prepare;
 mod producer;
 mod rule;
 mod starts;
@@ -27,6 +29,9 @@ pub use code::Movable;
 pub use entry_nops::{MergedNops, merge_entry_nops};
 pub use error::{ImageError, ImageErrorKind};
 pub use image::{Address, Companions, Format, Image, Kind, Machine, PdbReference};
+pub use prepare::{
+    Outcome, PrepareOptions, Prepared, PreparedArchive, PreparedFunction, PreparedMember, prepare, prepare_archive,
+};
 pub use producer::{Producer, producer};
 pub use rule::Rule;
 pub use starts::{Disagreement, Function, Module, Source};

@@ -10,6 +10,8 @@
 //! | `patchwright verify` | [`verify()`] |
 //! | `patchwright check` | [`check()`] |
 //! | `patchwright cc`, `cl`, `link` | [`toolchain::cc()`], [`toolchain::cl()`], [`toolchain::link()`] |
+//! | `patchwright prepare` | [`prepare()`] |
+//! | `patchwright ld`, `patchwright-linker` | [`linker::link()`], [`linker::drive()`] |
 //! | `patchwright pcp` | [`pcp::new()`], [`pcp::export()`], [`pcp::import()`], [`pcp::check()`] |
 //!
 //! This is the crate that knows paths, files, locks and journals. What a patch looks like is `patchwright-formats`;
@@ -26,11 +28,13 @@ mod disk;
 mod error;
 mod file_delta;
 mod inspect;
+pub mod linker;
 mod make;
 mod options;
 mod pa19;
 mod patch_file;
 pub mod pcp;
+mod prepare;
 mod progress;
 pub mod range_list;
 mod recognise;
@@ -56,6 +60,7 @@ pub use options::{
     UndoPolicy,
 };
 pub use pa19::{extract_header, signature};
+pub use prepare::{PrepareOptions, prepare};
 pub use progress::{Progress, Quiet};
 pub use revert::revert;
 pub use status::status;

@@ -679,3 +679,118 @@ pub struct MissedFunction {
     /// The rules that it breaks, and what was found.
     pub reasons: Vec<String>,
 }
+/// What `prepare` did.
+#[derive(Clone, Debug, Serialize)]
+pub struct PrepareReport {
+    /// `patchwright.prepare/1`.
+    pub schema: &'static str,
+    /// The files, in the order given.
+    pub files: Vec<PreparedFile>,
+    /// Functions of all files together.
+    pub counts: PrepareCounts,
+}
+
+/// A file that `prepare` went through.
+#[derive(Clone, Debug, Serialize, serde::Deserialize)]
+pub struct PreparedFile {
+    /// The file.
+    #[serde(serialize_with = "lossy")]
+    pub input: PathBuf,
+    /// The copy.
+    #[serde(serialize_with = "lossy")]
+    pub output: PathBuf,
+    /// Whether the copy differs from it.
+    pub changed: bool,
+    /// Objects in it: 1, or those of an archive.
+    pub objects: usize,
+    /// Its functions.
+    pub counts: PrepareCounts,
+    /// Functions that stay as they were.
+    pub refused: Vec<RefusedFunction>,
+    /// Objects of an archive that stay as they were.
+    pub unsupported: Vec<RefusedMember>,
+}
+
+/// How many functions `prepare` met.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct PrepareCounts {
+    /// All.
+    pub functions: usize,
+    /// Those that were hot-patchable before.
+    pub already: usize,
+    /// Those that are now.
+    pub prepared: usize,
+    /// Parts of other functions, and thunks.
+    pub exempt: usize,
+    /// Those that stay as they were.
+    pub refused: usize,
+}
+
+impl PrepareCounts {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            functions: self.functions + other.functions,
+            already: self.already + other.already,
+            prepared: self.prepared + other.prepared,
+            exempt: self.exempt + other.exempt,
+            refused: self.refused + other.refused,
+        }
+    }
+}
+
+/// A function that `prepare` leaves as it was.
+#[derive(Clone, Debug, Serialize, serde::Deserialize)]
+pub struct RefusedFunction {
+    /// The object of the archive that it is in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub member: Option<String>,
+    /// Its names.
+    pub names: Vec<String>,
+    /// Section and offset, before anything moved.
+    pub place: String,
+    /// All that stands against it.
+    pub reasons: Vec<String>,
+}
+
+/// An object of an archive that `prepare` leaves as it was.
+#[derive(Clone, Debug, Serialize, serde::Deserialize)]
+pub struct RefusedMember {
+    /// Its name.
+    pub member: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl PreparedFile {
+    /// A file that nothing is done to.
+    pub(crate) fn left_alone(input: &std::path::Path, why: RefusedMember) -> Self {
+        Self {
+            input: input.to_owned(),
+            output: input.to_owned(),
+            changed: false,
+            objects: 0,
+            counts: PrepareCounts::default(),
+            refused: Vec::new(),
+            unsupported: vec![why],
+        }
+    }
+}
+
+/// What was prepared for a link.
+#[derive(Clone, Debug, Serialize)]
+pub struct LinkReport {
+    /// `patchwright.link/1`.
+    pub schema: &'static str,
+    /// The linker that was run.
+    #[serde(serialize_with = "lossy")]
+    pub linker: PathBuf,
+    /// What it was asked to make.
+    #[serde(serialize_with = "lossy")]
+    pub output: PathBuf,
+    /// The objects and archives, in the order of the command line.
+    pub files: Vec<PreparedFile>,
+    /// Functions of all files together.
+    pub counts: PrepareCounts,
+}

@@ -8,10 +8,12 @@ pub(crate) mod completions;
 pub(crate) mod diff;
 pub(crate) mod driver;
 pub(crate) mod inspect;
+pub(crate) mod ld;
 pub(crate) mod link;
 pub(crate) mod man;
 mod pa19;
 pub(crate) mod pcp;
+pub(crate) mod prepare;
 pub(crate) mod revert;
 pub(crate) mod status;
 pub(crate) mod verify;
@@ -47,6 +49,8 @@ impl Command {
             Self::Cc(args) => args.run(console),
             Self::Cl(args) => args.run(console),
             Self::Link(args) => args.run(console),
+            Self::Prepare(args) => args.run(console),
+            Self::Ld(args) => args.run(console),
             Self::Pcp(args) => args.run(console),
             Self::Completions(args) => args.run(console),
             Self::Man(args) => args.run(console),
