@@ -22,8 +22,8 @@ const EXAMPLES: Examples = &[
 /// Adds to the command of any GCC, Clang, mingw or rustc what that compiler needs for hot-patchable code, runs it, and
 /// audits what it links. Flags of the command win over those that are added. Called as patchwright-cc, everything is the
 /// command. Behind the compiler's name the options are spelled --pw-pad=14, --pw-audit=error and so on; the environment
-/// may set them too: PATCHWRIGHT_PAD, PATCHWRIGHT_AUDIT, PATCHWRIGHT_EMIT_RELOCS (0 or 1), PATCHWRIGHT_REPORT,
-/// PATCHWRIGHT_VERBOSE (0 or 1).
+/// may set them too: PATCHWRIGHT_PAD, PATCHWRIGHT_AUDIT, PATCHWRIGHT_EMIT_RELOCS (0 or 1), PATCHWRIGHT_PREPARE
+/// (0 or 1), PATCHWRIGHT_REPORT, PATCHWRIGHT_VERBOSE (0 or 1).
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = format!("{}\n\n{PASSED_ON}", after_help(EXAMPLES, EXIT_CODES)))]
 pub(crate) struct Args {
@@ -35,6 +35,11 @@ pub(crate) struct Args {
     /// They are kept otherwise: hot patches are made from them. They are not loaded when the program runs.
     #[arg(long)]
     no_emit_relocs: bool,
+    /// Prepare objects and static libraries that others made, at the link
+    ///
+    /// As patchwright-linker does, which is used for it: ELF for x86, x86-64 and ARM64. Prepared archives are cached.
+    #[arg(long)]
+    prepare: bool,
     #[command(flatten)]
     switches: Switches,
     /// The compiler, perhaps behind ccache or another wrapper, and its arguments
@@ -46,6 +51,7 @@ impl Args {
     pub(crate) fn run(&self, console: &Console) -> Result<Answer> {
         let options = DriverOptions {
             pad: self.pad.map(usize::from),
+            prepare: self.prepare.then_some(true),
             emit_relocs: self.no_emit_relocs.then_some(false),
             ..self.switches.options()
         };

@@ -12,6 +12,8 @@ const GLIBC: &str = "C library";
 const MSVC: &str = "Microsoft C runtime";
 const RUST: &str = "Rust standard library";
 const COMPILER_RT: &str = "compiler-rt";
+/// What Clang puts into every C++ object that ends a program in a `noexcept` function, without any flag of the user.
+const CLANG_HELPERS: &str = "helper functions of Clang";
 
 /// What the object that a function comes from says, else its file, else its name.
 pub(super) fn of_function(function: &Function, module: Option<&Module>) -> Option<&'static str> {
@@ -118,6 +120,9 @@ fn of_name(name: &str) -> Option<&'static str> {
     }
     if MINGW_NAMES.contains(&name) {
         return Some(MINGW);
+    }
+    if name == "__clang_call_terminate" {
+        return Some(CLANG_HELPERS);
     }
     if LIBGCC_NAMES.contains(&name) {
         return Some(LIBGCC);

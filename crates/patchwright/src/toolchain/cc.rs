@@ -65,6 +65,14 @@ fn gnu(words: &[OsString], at: usize, arguments: &[OsString], options: DriverOpt
         compiler = Some(found.shown());
     }
     let mut command = words.to_vec();
+    let mut set = Vec::new();
+    if plan.image.is_some() && options.prepare == Some(true) {
+        set.push(("PATCHWRIGHT_LD", program));
+        set.extend(options.pad.map(|pad| ("PATCHWRIGHT_PAD", OsString::from(pad.to_string()))));
+        if let Some(word) = command.get_mut(at - 1) {
+            *word = rust::preparing_linker()?.into_os_string();
+        }
+    }
     command.splice(at..at, plan.added.iter().cloned());
     let linked = plan.image.clone().map(|image| Linked {
         image,
@@ -82,8 +90,8 @@ fn gnu(words: &[OsString], at: usize, arguments: &[OsString], options: DriverOpt
         map_flag: MapFlag::Gnu,
         plan,
         linked,
-        hide: &[],
-        set: Vec::new(),
+        hide: &["PATCHWRIGHT_REPORT"],
+        set,
         options,
         scratch: None,
     })

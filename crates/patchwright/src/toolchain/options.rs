@@ -29,6 +29,8 @@ pub struct DriverOptions {
     pub audit: Option<AuditPolicy>,
     /// Whether relocations stay in ELF images, which hot patches are made from; they do by default.
     pub emit_relocs: Option<bool>,
+    /// `cc`: whether objects and static libraries that others made are prepared at the link.
+    pub prepare: Option<bool>,
     /// A file or folder for the report as JSON.
     pub report: Option<PathBuf>,
     /// `cl` and `link`: the tool to run.
@@ -39,7 +41,7 @@ pub struct DriverOptions {
 
 impl DriverOptions {
     /// Fills what is left open with what the environment says: `PATCHWRIGHT_PAD`, `PATCHWRIGHT_AUDIT` (`off`, `warn`,
-    /// `error`), `PATCHWRIGHT_EMIT_RELOCS` (`0`, `1`), `PATCHWRIGHT_REPORT`, `PATCHWRIGHT_VERBOSE` (`0`, `1`).
+    /// `error`), `PATCHWRIGHT_EMIT_RELOCS` (`0`, `1`), `PATCHWRIGHT_PREPARE` (`0`, `1`), `PATCHWRIGHT_REPORT`, `PATCHWRIGHT_VERBOSE` (`0`, `1`).
     ///
     /// # Errors
     /// A variable holds something else.
@@ -77,6 +79,7 @@ impl DriverOptions {
             pad,
             audit,
             emit_relocs: switch(self.emit_relocs, "PATCHWRIGHT_EMIT_RELOCS")?,
+            prepare: switch(self.prepare, "PATCHWRIGHT_PREPARE")?,
             report: self.report.or_else(|| get("PATCHWRIGHT_REPORT").map(PathBuf::from)),
             tool: self.tool,
             verbose: switch(self.verbose, "PATCHWRIGHT_VERBOSE")?,
@@ -135,6 +138,7 @@ mod tests {
             ("PATCHWRIGHT_PAD", "121"),
             ("PATCHWRIGHT_AUDIT", "yes"),
             ("PATCHWRIGHT_EMIT_RELOCS", "true"),
+            ("PATCHWRIGHT_PREPARE", "yes"),
             ("PATCHWRIGHT_VERBOSE", "2"),
         ] {
             let error = read(DriverOptions::default(), &[(name, value)]).unwrap_err();
