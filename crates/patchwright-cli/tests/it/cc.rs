@@ -203,7 +203,7 @@ fn cxx_programs_keep_the_promise() {
         ("g++", "-O0 -no-pie"),
         ("g++", "-O2 -flto"),
         ("clang++-19", "-O2"),
-        ("clang++-19", "-Oz -g -fuse-ld=lld"),
+        ("clang++-19", "-Oz -g"),
         ("x86_64-w64-mingw32-g++", "-O2 -static"),
     ] {
         if !has_all("cc", &[compiler]) {

@@ -4,6 +4,7 @@
 
 mod apply;
 mod cc;
+mod cc_rust;
 mod check;
 mod cl;
 mod contract;

@@ -1,4 +1,5 @@
-//! `rustc` behind `cc`: nightly has a flag, stable has none and gets its objects prepared at the link.
+//! `rustc` behind `cc`: its objects, and those of the standard library, are prepared at the link; nightly has a flag for
+//! its own as well.
 //!
 //! Cargo calls every `rustc` through `RUSTC_WRAPPER`, and asks it questions through it; those pass untouched, and so do
 //! build scripts and procedural macros, which run on the build machine and are shipped to nobody.
@@ -191,10 +192,14 @@ fn plan(
         }
         // With `opt-level=s` functions are not aligned.
         plan.add(["-Cllvm-args=-align-all-functions=4"]);
-        plan.note([
-            "the standard library comes compiled: its functions stay as they are without -Zbuild-std".to_owned()
-        ]);
-    } else if job.links {
+        if !is_elf {
+            plan.note([
+                "the standard library comes compiled: its functions stay as they are without -Zbuild-std".to_owned()
+            ]);
+        }
+    }
+    if job.links && is_elf && machine != MachineType::Arm {
+        // What comes compiled, and the `main` that rustc itself makes, which carries no attribute.
         let mut word = OsString::from("-Clinker=");
         word.push(linker()?);
         plan.add([word]);
@@ -216,14 +221,17 @@ fn plan(
 
 /// Plans a command of `rustc`, whose arguments begin at `at`.
 pub(crate) fn rustc(words: &[OsString], at: usize, options: DriverOptions) -> Result<Build> {
-    let program = words.get(at - 1).cloned().unwrap_or_default();
-    let arguments = words.get(at..).unwrap_or_default();
+    // `rustc +nightly`: rustup's choice of a toolchain belongs to the program.
+    let chooses = words.get(at).is_some_and(|word| word.as_encoded_bytes().starts_with(b"+"));
+    let start = at + usize::from(chooses);
+    let program = words.get(at - 1..start).unwrap_or_default();
+    let arguments = words.get(start..).unwrap_or_default();
     let job = RustJob::read(arguments);
     let mut build = Build {
         driver: "cc",
         compiler: None,
         command: words.to_vec(),
-        added_at: at,
+        added_at: start,
         chatty: false,
         map_flag: MapFlag::None,
         plan: Plan::default(),
@@ -236,14 +244,14 @@ pub(crate) fn rustc(words: &[OsString], at: usize, options: DriverOptions) -> Re
     if !job.compiles {
         return Ok(build);
     }
-    let text = ask(&program, ["-vV".as_ref()])?;
+    let text = ask(program, ["-vV".as_ref()])?;
     let version = Version::read(&text).ok_or_else(|| {
-        Error::new(ErrorKind::Refused, "it does not tell its version as rustc does").at(PathBuf::from(&program))
+        Error::new(ErrorKind::Refused, "it does not tell its version as rustc does").at(named(program))
     })?;
     build.compiler = Some(format!("rustc {} for {}", version.release, job.target.as_ref().unwrap_or(&version.host)));
     (build.plan, build.set) = plan(&job, &version, &build.options.choices(), preparing_linker)?;
     if job.links {
-        let image = image(&program, arguments, &job)?;
+        let image = image(program, arguments, &job)?;
         build.linked = image.map(|image| Linked { image, min_pad: build.options.pad, ..Linked::default() });
     }
     // Behind the words of the user: the last linker wins, and theirs is run by ours.
@@ -252,8 +260,12 @@ pub(crate) fn rustc(words: &[OsString], at: usize, options: DriverOptions) -> Re
     Ok(build)
 }
 
+fn named(program: &[OsString]) -> PathBuf {
+    program.first().map(PathBuf::from).unwrap_or_default()
+}
+
 /// Where the program goes: what `rustc` itself says.
-fn image(program: &OsStr, arguments: &[OsString], job: &RustJob) -> Result<Option<PathBuf>> {
+fn image(program: &[OsString], arguments: &[OsString], job: &RustJob) -> Result<Option<PathBuf>> {
     if job.output.is_some() {
         return Ok(job.output.clone());
     }
@@ -269,11 +281,11 @@ fn image(program: &OsStr, arguments: &[OsString], job: &RustJob) -> Result<Optio
     Ok(names.lines().find(is_linked).map(|name| folder.join(name)))
 }
 
-fn ask<'a>(program: &OsStr, arguments: impl IntoIterator<Item = &'a OsStr>) -> Result<String> {
-    let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).stderr(Stdio::null());
+fn ask<'a>(program: &[OsString], arguments: impl IntoIterator<Item = &'a OsStr>) -> Result<String> {
+    let mut command = Command::new(named(program));
+    command.args(program.get(1..).unwrap_or_default()).args(arguments).stdin(Stdio::null()).stderr(Stdio::null());
     let output = command.output().map_err(|error| {
-        let made = Error::io("run it", PathBuf::from(program), &error);
+        let made = Error::io("run it", named(program), &error);
         if error.kind() == std::io::ErrorKind::NotFound { made.hint("is it installed, and on PATH?") } else { made }
     })?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
@@ -346,12 +358,14 @@ mod tests {
             ("main.rs", &stable, format!("-Clinker=/x/patchwright-linker {relocs}")),
             ("main.rs -Cstrip=symbols", &stable, "-Clinker=/x/patchwright-linker".to_owned()),
             ("lib.rs --crate-type lib", &stable, String::new()),
-            ("main.rs", &nightly, format!("{flag} {relocs}")),
+            ("main.rs", &nightly, format!("{flag} -Clinker=/x/patchwright-linker {relocs}")),
             ("lib.rs --crate-type lib", &nightly, flag.to_owned()),
             (
                 "main.rs --target aarch64-unknown-linux-gnu",
                 &nightly,
-                format!("-Zpatchable-function-entry=5,4 -Cllvm-args=-align-all-functions=4 {relocs}"),
+                format!(
+                    "-Zpatchable-function-entry=5,4 -Cllvm-args=-align-all-functions=4 -Clinker=/x/patchwright-linker {relocs}"
+                ),
             ),
             ("main.rs --target x86_64-pc-windows-msvc", &nightly, flag.to_owned()),
         ] {
