@@ -176,7 +176,7 @@ impl<'a, 's, 'data> Case<'a, 's, 'data> {
         }
         let named = self.function.thunk
             || self.function.names.iter().any(|name| {
-                let veneer = name.ends_with("_veneer");
+                let veneer = ["_veneer", "_from_thumb", "_from_arm"].iter().any(|mark| name.ends_with(mark));
                 veneer
                     || ["__AArch64", "__ARM", "__Thumb"]
                         .iter()

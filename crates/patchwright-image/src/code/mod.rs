@@ -5,6 +5,8 @@
 
 mod a64;
 mod arm;
+#[cfg(test)]
+mod peers;
 mod x86;
 
 use crate::image::Machine;

@@ -84,7 +84,8 @@ impl<'data> Image<'data> {
                 SectionKind::ReadOnlyData | SectionKind::Data | SectionKind::ReadOnlyDataWithRel
             );
             // Debug information points to every line; only code and data can lead a branch.
-            if code.is_none() && !held {
+            // And what tells where pads are leads there.
+            if code.is_none() && (!held || section.name() == Ok("__patchable_function_entries")) {
                 continue;
             }
             let bytes = section.data().unwrap_or_default();
