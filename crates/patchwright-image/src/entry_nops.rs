@@ -5,12 +5,16 @@
 //! `-falign-functions` says. Both are mended in the object where the assembler left it: no byte moves, so that symbols,
 //! relocations, unwind and debug data stay as they are.
 //!
+//! And the GNU assembler has a fault that only pads bring to light: for COFF it writes the place of a function in its
+//! section into references to it where the function may be one of several copies (COMDAT), and the linker adds it again.
+//! Behind a pad that place is not 0, so that calls would land inside the function. The place is taken out of them.
+//!
 //! The table `__patchable_function_entries` says where: it points to the first nop of each pad (ELF and mingw alike).
 
 use std::collections::BTreeMap;
 
 use object::read::{File, Object as _, ObjectSection as _, ObjectSymbol as _};
-use object::{Architecture, BinaryFormat, ObjectKind, RelocationTarget, SectionIndex, SymbolKind};
+use object::{Architecture, BinaryFormat, ObjectKind, RelocationTarget, SectionFlags, SectionIndex, SymbolKind};
 
 use crate::code::{What, decode};
 use crate::error::ImageError;
@@ -33,6 +37,8 @@ pub struct MergedNops {
     pub aligned: usize,
     /// Functions whose two nops must stay two: a branch leads to the second.
     pub branched: usize,
+    /// References that held the place of a function twice.
+    pub references: usize,
 }
 
 /// Merges the two one-byte nops at the entry of each function that the object's `__patchable_function_entries` names,
@@ -80,7 +86,38 @@ pub fn merge_entry_nops(data: &[u8]) -> Result<MergedNops, ImageError> {
             result.aligned += 1;
         }
     }
+    if file.format() == BinaryFormat::Coff {
+        result.references = mend_references(&file, &sites, &mut result.object)?;
+    }
     Ok(result)
+}
+
+/// Takes the place of functions behind pads out of references to them, where the assembler left it.
+fn mend_references(file: &File<'_>, sites: &Sites, object: &mut [u8]) -> Result<usize, ImageError> {
+    const COMDAT: u32 = 0x1000;
+    let is_comdat = |flags| matches!(flags, SectionFlags::Coff { characteristics } if characteristics.0 & COMDAT != 0);
+    let mut number = 0;
+    for section in file.sections() {
+        let Some((start, _)) = section.file_range() else { continue };
+        let data = section.data()?;
+        for (at, relocation) in section.relocations() {
+            let RelocationTarget::Symbol(symbol) = relocation.target() else { continue };
+            let symbol = file.symbol_by_index(symbol)?;
+            let Some(target) = symbol.section_index() else { continue };
+            let padded = symbol.is_global() && symbol.address() > 0 && sites.pads.contains_key(&target.0);
+            if !padded || !is_comdat(file.section_by_index(target)?.flags()) {
+                continue;
+            }
+            let width = usize::from(relocation.size() / 8);
+            if in_place(data, at, relocation.size()) == i64::try_from(symbol.address()).ok() {
+                let from = to_usize(start.saturating_add(at))?;
+                let field = from.checked_add(width).and_then(|to| object.get_mut(from..to));
+                field.ok_or_else(|| outside("a relocated field"))?.fill(0);
+                number += 1;
+            }
+        }
+    }
+    Ok(number)
 }
 
 /// Where the table says that pads begin, and where functions do; by section, sorted.
@@ -221,6 +258,17 @@ mod tests {
     /// An object with one function of these bytes, its entry at `entry`, and a table that points to `pad`.
     fn object(format: BinaryFormat, machine: Architecture, code: &[u8], pad: u32, entry: u64) -> Vec<u8> {
         let mut object = Object::new(format, machine, Endianness::Little);
+        add_function(&mut object, machine, code, pad, entry);
+        object.write().unwrap()
+    }
+
+    fn add_function(
+        object: &mut Object<'_>,
+        machine: Architecture,
+        code: &[u8],
+        pad: u32,
+        entry: u64,
+    ) -> ::object::write::SectionId {
         let text = object.add_section(Vec::new(), b".text.f".to_vec(), SectionKind::Text);
         object.append_section_data(text, code, 1);
         let symbol = |value, kind, name: &[u8]| Symbol {
@@ -244,8 +292,7 @@ mod tests {
             size: if size == 4 { 32 } else { 64 },
         };
         object.add_relocation(table, Relocation { offset: 0, symbol: start, addend: i64::from(pad), flags }).unwrap();
-        let _ = object.section_id(StandardSection::Data);
-        object.write().unwrap()
+        text
     }
 
     fn code(object: &[u8]) -> (Vec<u8>, u64) {
@@ -287,6 +334,40 @@ mod tests {
                 let again = merge_entry_nops(&after.object).unwrap();
                 assert_eq!((again.merged, again.aligned, again.object), (0, 0, after.object));
             }
+        }
+    }
+
+    /// What the GNU assembler writes for COFF: the place of a COMDAT function in each reference to it.
+    #[test]
+    fn the_place_of_a_function_is_taken_out_of_references() {
+        for (comdat, machine, held, expect) in [
+            (true, Architecture::X86_64, 6_i64, 0),
+            (true, Architecture::I386, 6, 0),
+            (true, Architecture::X86_64, 0, 0),
+            (true, Architecture::X86_64, 4, 4),
+            (false, Architecture::X86_64, 6, 6),
+        ] {
+            let mut object = Object::new(BinaryFormat::Coff, machine, Endianness::Little);
+            let text = add_function(&mut object, machine, &[0x90; 12], 0, 6);
+            object.section_symbol(text);
+            let symbol = object.symbol_id(b"f").unwrap();
+            if comdat {
+                let kind = ::object::ComdatKind::Any;
+                object.add_comdat(::object::write::Comdat { kind, symbol, sections: vec![text] });
+            }
+            let data = object.section_id(StandardSection::Data);
+            object.append_section_data(data, &[0; 8], 8);
+            let flags = RelocationFlags::Generic {
+                kind: RelocationKind::Absolute,
+                encoding: RelocationEncoding::Generic,
+                size: if machine == Architecture::I386 { 32 } else { 64 },
+            };
+            object.add_relocation(data, Relocation { offset: 0, symbol, addend: held, flags }).unwrap();
+            let merged = merge_entry_nops(&object.write().unwrap()).unwrap();
+            let file = File::parse(merged.object.as_slice()).unwrap();
+            let field = file.section_by_name(".data").unwrap().data().unwrap()[0];
+            assert_eq!(i64::from(field), expect, "{comdat} {machine:?} {held}");
+            assert_eq!(merged.references, usize::from(held != expect), "{comdat} {machine:?} {held}");
         }
     }
 

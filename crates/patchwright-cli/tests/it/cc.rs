@@ -137,8 +137,8 @@ fn every_compiler_keeps_the_promise() {
             &["", "-no-pie", "-flto -fuse-ld=lld", "-flto=thin -fuse-ld=lld", "-fcf-protection=full"],
         ),
         ("aarch64-linux-gnu-gcc", &[""], &["", "-no-pie", "-flto", "-mbranch-protection=standard"]),
-        ("x86_64-w64-mingw32-gcc", &[""], &["", "-static"]),
-        ("i686-w64-mingw32-gcc", &[""], &["", "-static"]),
+        ("x86_64-w64-mingw32-gcc", &[""], &["", "-static", "-flto"]),
+        ("i686-w64-mingw32-gcc", &[""], &["", "-static", "-flto"]),
     ];
     for (compiler, widths, kinds) in compilers {
         for (at_width, width) in widths.iter().enumerate() {
@@ -205,6 +205,7 @@ fn cxx_programs_keep_the_promise() {
         ("clang++-19", "-O2"),
         ("clang++-19", "-Oz -g"),
         ("x86_64-w64-mingw32-g++", "-O2 -static"),
+        ("x86_64-w64-mingw32-g++", "-Os -static -flto"),
     ] {
         if !has_all("cc", &[compiler]) {
             continue;
@@ -499,3 +500,29 @@ fn configure_gets_the_same_answers() {
 /// The steps of AC_PROG_CC, AC_PROG_CPP, AC_CHECK_HEADERS, AC_CHECK_FUNCS, AC_CHECK_LIB, AC_CHECK_SIZEOF and libtool's
 /// flag checks, as they run a compiler.
 const CONFIGURE: &str = include_str!("configure.sh");
+
+/// Every field of the report stands in the guide.
+#[test]
+fn the_report_is_described() {
+    let sandbox = sandbox();
+    sandbox.write(
+        "asm.s",
+        ".section .note.GNU-stack,\"\"\n.text\n.globl hand\n.type hand,@function\nhand: push %rbp\npop %rbp\nret\n",
+    );
+    sandbox.ok("cc --report report.json -- gcc a.c asm.s -o app");
+    let report = report(&sandbox);
+    assert_eq!(report["schema"], "patchwright.build/1");
+    let guide = crate::guide::guide();
+    let chapter = guide.split_once("## `patchwright.build/1`\n").unwrap().1.split("\n## ").next().unwrap();
+    let mut fields = std::collections::BTreeSet::new();
+    crate::guide::collect(&report, &mut fields);
+    assert!(fields.len() > 15, "{fields:?}");
+    for field in fields.iter().filter(|field| *field != "schema") {
+        assert!(chapter.contains(&format!("`{field}`")), "{field}");
+    }
+    let dry: Value = serde_json::from_str(&sandbox.ok("cc --dry-run --json -- gcc a.c -o never").stdout).unwrap();
+    assert_eq!((&dry["schema"], &dry["exit_code"]), (&report["schema"], &Value::Null));
+    assert!(!sandbox.path("never").exists());
+    let told = sandbox.ok("cc --dry-run -- gcc -c a.c -DX='y").stdout;
+    assert!(told.starts_with("runs      gcc -ffunction-sections ") && told.contains("\npad       6 bytes\n"), "{told}");
+}

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod apply;
+mod build_systems;
 mod cc;
 mod cc_rust;
 mod check;

@@ -137,9 +137,7 @@ fn assembler(program: &OsStr, target: &[OsString]) -> Result<PathBuf> {
     if name.contains('/') {
         return Ok(PathBuf::from(name));
     }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut found = std::env::split_paths(&path).map(|folder| folder.join(&name)).filter(|file| file.is_file());
-    found.next().ok_or_else(|| {
+    shim::on_path(Path::new(&name)).ok_or_else(|| {
         Error::new(ErrorKind::Io, format!("its assembler {name} is not on PATH")).at(PathBuf::from(program))
     })
 }

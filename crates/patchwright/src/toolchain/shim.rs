@@ -6,7 +6,8 @@
 //! caches, which look at the flags, still find what they know.
 //!
 //! A GCC that was built for one assembler, as Debian's mingw is, does not look into that folder. There `-wrapper` puts us
-//! before every program that GCC runs; it does not reach those of link-time optimisation, whose two nops stay two.
+//! before every program that GCC runs. Link-time optimisation, deep in the linker, runs the GCC that `COLLECT_GCC` names: there
+//! we lie as well, under the name `gcc`, and put `-wrapper` into its command.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder};
@@ -23,12 +24,19 @@ use crate::{Error, Result};
 
 const NAME: &str = "as";
 const REAL: &str = "real-as";
+const COMPILER: &str = "gcc";
+const REAL_COMPILER: &str = "real-gcc";
 
 /// The folder for `-B`, in which we are the assembler for `real`.
 ///
 /// # Errors
 /// It cannot be made, or it belongs to somebody else.
 pub(crate) fn folder(real: &Path) -> Result<PathBuf> {
+    folder_of(NAME, REAL, real)
+}
+
+/// A folder in which `name` is this program and `real_name` the one that it stands before.
+fn folder_of(name: &str, real_name: &str, real: &Path) -> Result<PathBuf> {
     let ours = std::env::current_exe().map_err(|error| Error::io("find this program", "patchwright", &error))?;
     let user = rustix::process::getuid().as_raw();
     let mut hash = blake3::Hasher::new();
@@ -36,8 +44,7 @@ pub(crate) fn folder(real: &Path) -> Result<PathBuf> {
         hash.update(path.as_os_str().as_encoded_bytes()).update(&[0]);
     }
     let hash = hash.finalize().to_hex();
-    let name = format!("patchwright-as-{user}-{}", &hash[..16]);
-    let folder = std::env::temp_dir().join(name);
+    let folder = std::env::temp_dir().join(format!("patchwright-{name}-{user}-{}", &hash[..16]));
     let failed = |error: io::Error| Error::io("make the folder of the assembler", &folder, &error);
     match DirBuilder::new().mode(0o700).create(&folder) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
@@ -49,7 +56,7 @@ pub(crate) fn folder(real: &Path) -> Result<PathBuf> {
         let error = io::Error::new(io::ErrorKind::PermissionDenied, "it belongs to somebody else");
         return Err(failed(error).hint("remove it, or set TMPDIR to a folder of your own"));
     }
-    for (name, target) in [(REAL, real), (NAME, ours.as_path())] {
+    for (name, target) in [(real_name, real), (name, ours.as_path())] {
         let link = folder.join(name);
         if fs::read_link(&link).is_ok_and(|known| known == target) {
             continue;
@@ -82,6 +89,9 @@ pub fn behind_gcc(typed: &[OsString]) -> Option<Result<u8>> {
     if let Some(real) = assembler(program) {
         return Some(assemble(&real, words));
     }
+    if let Some(real) = behind(program, COMPILER, REAL_COMPILER) {
+        return Some(compile(&real, words));
+    }
     let [first, program, words @ ..] = words else { return None };
     (first == WRAPPING).then_some(())?;
     let path = Path::new(program);
@@ -89,16 +99,45 @@ pub fn behind_gcc(typed: &[OsString]) -> Option<Result<u8>> {
     if name == NAME || name.ends_with("-as") {
         return Some(assemble(path, words));
     }
-    let error = Command::new(program).args(words).exec();
+    let mut command = Command::new(program);
+    if name == "collect2"
+        && let Some(compiler) = std::env::var_os("COLLECT_GCC")
+    {
+        match on_path(Path::new(&compiler)).map(|real| folder_of(COMPILER, REAL_COMPILER, &real)) {
+            Some(Ok(folder)) => command.env("COLLECT_GCC", folder.join(COMPILER)),
+            Some(Err(error)) => return Some(Err(error)),
+            None => &mut command,
+        };
+    }
+    let error = command.args(words).exec();
     Some(Err(Error::io("run it", path, &error)))
+}
+
+/// Becomes the compiler, with us before every program that it runs.
+fn compile(real: &Path, words: &[OsString]) -> Result<u8> {
+    let error = Command::new(real).args(wrapper()?.into_iter().flatten()).args(words).exec();
+    Err(Error::io("run it", real, &error))
+}
+
+/// The program of that name, where it is not a path already.
+pub(crate) fn on_path(name: &Path) -> Option<PathBuf> {
+    if name.components().count() > 1 {
+        return Some(name.to_owned());
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
 }
 
 /// The assembler behind us, if this process was called as one: `argv[0]` leads to a folder of [`folder`].
 fn assembler(program: &OsStr) -> Option<PathBuf> {
+    behind(program, NAME, REAL)
+}
+
+/// The program behind us, if this process was called by a name in a folder of [`folder_of`].
+fn behind(program: &OsStr, name: &str, real_name: &str) -> Option<PathBuf> {
     let path = Path::new(program);
-    (path.file_name()? == NAME).then_some(())?;
-    let real = path.parent()?.join(REAL);
-    fs::read_link(&real).ok()
+    (path.file_name()? == name).then_some(())?;
+    fs::read_link(path.parent()?.join(real_name)).ok()
 }
 
 /// Runs the assembler, mends the object that it makes, and returns its exit code.
