@@ -66,6 +66,15 @@ impl Group {
                         package("wine64", "/usr/lib/wine/wine64"),
                         package("gcc-mingw-w64-x86-64", "x86_64-w64-mingw32-gcc"),
                         package("msitools", "msiinfo"),
+                        package("g++", "g++"),
+                        package("clang-19", "clang-19"),
+                        package("lld-19", "lld-link-19"),
+                        package("llvm-19", "llvm-objdump-19"),
+                        package("gcc-mingw-w64-i686", "i686-w64-mingw32-gcc"),
+                        package("gcc-aarch64-linux-gnu", "aarch64-linux-gnu-gcc"),
+                        package("libc6-dev-arm64-cross", "/usr/aarch64-linux-gnu/lib/libc.a"),
+                        package("gcc-arm-linux-gnueabihf", "arm-linux-gnueabihf-gcc"),
+                        package("libc6-dev-armhf-cross", "/usr/arm-linux-gnueabihf/lib/libc.a"),
                     ]
                 }
             }

@@ -183,7 +183,8 @@ fn of_name(name: &str) -> Option<&'static str> {
     None
 }
 
-const START_NAMES: [&str; 10] = [
+const START_NAMES: [&str; 11] = [
+    "call_weak_fn",
     "_start",
     "_init",
     "_fini",
@@ -196,7 +197,13 @@ const START_NAMES: [&str; 10] = [
     "frame_dummy",
 ];
 
-const MINGW_NAMES: [&str; 10] = [
+const MINGW_NAMES: [&str; 16] = [
+    "register_frame_ctor",
+    "_register_frame_ctor",
+    "__gcc_register_frame",
+    "__gcc_deregister_frame",
+    "___gcc_register_frame",
+    "___gcc_deregister_frame",
     "___chkstk_ms",
     "__chkstk_ms",
     "__chkstk",
@@ -230,7 +237,7 @@ const LIBGCC_NAMES: [&str; 18] = [
     "__aeabi_ldiv0",
 ];
 
-const START_SOURCES: [&str; 5] = ["crtstuff.c", "crt1.c", "crtbegin.c", "crtend.c", "call_weak_fn"];
+const START_SOURCES: [&str; 4] = ["crtstuff.c", "crt1.c", "crtbegin.c", "crtend.c"];
 
 const MINGW_FILES: [&str; 33] = [
     "crtexe.c",
