@@ -12,5 +12,6 @@ mod inspect;
 mod pa19;
 mod pcp;
 mod revert;
+mod sarif;
 mod status;
 mod verify;
