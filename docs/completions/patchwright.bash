@@ -175,14 +175,14 @@ _patchwright() {
             return 0
             ;;
         patchwright__subcmd__check)
-            opts="-q -h --require --list --min-pad --allow --function --json --color --quiet --help"
+            opts="-q -h --require --list --min-pad --allow --pdb --sarif --function --json --color --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --require)
-                    COMPREPLY=($(compgen -W "all exported list" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "own all exported list" -- "${cur}"))
                     return 0
                     ;;
                 --list)
@@ -194,6 +194,10 @@ _patchwright() {
                     return 0
                     ;;
                 --allow)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pdb)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

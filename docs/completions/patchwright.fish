@@ -106,16 +106,19 @@ never\t''"
 complete -c patchwright -n "__fish_patchwright_using_subcommand verify" -l json -d 'Print one JSON object instead of text'
 complete -c patchwright -n "__fish_patchwright_using_subcommand verify" -s q -l quiet -d 'Show no progress and no notes; warnings and errors stay'
 complete -c patchwright -n "__fish_patchwright_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c patchwright -n "__fish_patchwright_using_subcommand check" -l require -d 'Which functions must be hot-patchable [default: all]' -r -f -a "all\t'All functions but those of the toolchain\'s start files'
+complete -c patchwright -n "__fish_patchwright_using_subcommand check" -l require -d 'Which functions must be hot-patchable [default: own]' -r -f -a "own\t'All functions but those of the toolchain\'s start files and precompiled runtime'
+all\t'Those of the toolchain too'
 exported\t'Functions that other images see; of an object, other objects'
 list\t'The functions that --list names'"
 complete -c patchwright -n "__fish_patchwright_using_subcommand check" -l list -d 'Names for --require list: one per line, # begins a comment' -r -F
-complete -c patchwright -n "__fish_patchwright_using_subcommand check" -l min-pad -d 'Bytes of pad before each entry [default: 5 on x86, 6 on x86-64, 0 on ARM64]' -r
+complete -c patchwright -n "__fish_patchwright_using_subcommand check" -l min-pad -d 'Bytes of pad before each entry [default: 5 on x86, 6 on x86-64, 8 on ARM, 0 on ARM64]' -r
 complete -c patchwright -n "__fish_patchwright_using_subcommand check" -l allow -d 'Names of functions that may fail: one per line, # begins a comment' -r -F
+complete -c patchwright -n "__fish_patchwright_using_subcommand check" -l pdb -d 'The program database of a PE image [default: the one beside IMAGE that belongs to it]' -r -F
 complete -c patchwright -n "__fish_patchwright_using_subcommand check" -l function -d 'Ask for this function alone, and show its bytes' -r
 complete -c patchwright -n "__fish_patchwright_using_subcommand check" -l color -d 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c patchwright -n "__fish_patchwright_using_subcommand check" -l sarif -d 'Print what fails as SARIF 2.1.0, for build servers'
 complete -c patchwright -n "__fish_patchwright_using_subcommand check" -l json -d 'Print one JSON object instead of text'
 complete -c patchwright -n "__fish_patchwright_using_subcommand check" -s q -l quiet -d 'Show no progress and no notes; warnings and errors stay'
 complete -c patchwright -n "__fish_patchwright_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'

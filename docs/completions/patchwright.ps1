@@ -123,12 +123,14 @@ Register-ArgumentCompleter -Native -CommandName 'patchwright' -ScriptBlock {
             break
         }
         'patchwright;check' {
-            [CompletionResult]::new('--require', '--require', [CompletionResultType]::ParameterName, 'Which functions must be hot-patchable [default: all]')
+            [CompletionResult]::new('--require', '--require', [CompletionResultType]::ParameterName, 'Which functions must be hot-patchable [default: own]')
             [CompletionResult]::new('--list', '--list', [CompletionResultType]::ParameterName, 'Names for --require list: one per line, # begins a comment')
-            [CompletionResult]::new('--min-pad', '--min-pad', [CompletionResultType]::ParameterName, 'Bytes of pad before each entry [default: 5 on x86, 6 on x86-64, 0 on ARM64]')
+            [CompletionResult]::new('--min-pad', '--min-pad', [CompletionResultType]::ParameterName, 'Bytes of pad before each entry [default: 5 on x86, 6 on x86-64, 8 on ARM, 0 on ARM64]')
             [CompletionResult]::new('--allow', '--allow', [CompletionResultType]::ParameterName, 'Names of functions that may fail: one per line, # begins a comment')
+            [CompletionResult]::new('--pdb', '--pdb', [CompletionResultType]::ParameterName, 'The program database of a PE image [default: the one beside IMAGE that belongs to it]')
             [CompletionResult]::new('--function', '--function', [CompletionResultType]::ParameterName, 'Ask for this function alone, and show its bytes')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set')
+            [CompletionResult]::new('--sarif', '--sarif', [CompletionResultType]::ParameterName, 'Print what fails as SARIF 2.1.0, for build servers')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object instead of text')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Show no progress and no notes; warnings and errors stay')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Show no progress and no notes; warnings and errors stay')

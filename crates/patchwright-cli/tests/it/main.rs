@@ -16,6 +16,7 @@ mod inspect;
 mod pa19;
 mod pcp;
 mod revert;
+mod sarif;
 #[path = "../../../patchwright/tests/it/skips.rs"]
 mod skips;
 mod status;

@@ -203,10 +203,16 @@ pub(super) fn note_module(data: &[u8], module: usize, image: &mut Image<'_>, fou
 /// Notes public symbols that are functions.
 pub(super) fn note_publics(data: &[u8], image: &Image<'_>, found: &mut Found) {
     for record in records(data, 0) {
-        let Record::Public { place, function: true, name } = record else { continue };
+        let Record::Public { place, function, name } = record else { continue };
         let Some(section) = image.section_by_index(usize::from(place.section)) else { continue };
         let at = section.address.wrapping_add(u64::from(place.offset));
-        if found.note(image, at, 0, Source::Publics).is_some() {
+        // Assemblers do not always say that their functions are some.
+        let noted = if function {
+            found.note(image, at, 0, Source::Publics)
+        } else {
+            found.note_range(image, at, 0, Source::Publics)
+        };
+        if noted.is_some_and(|function| function.address == Address(at)) {
             found.names.push((at, Source::Publics, text(name)));
         }
     }

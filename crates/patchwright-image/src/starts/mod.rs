@@ -337,9 +337,12 @@ fn finish(mut found: Found, image: &mut Image<'_>) {
     for module in &mut image.modules {
         module.origin = origin::of_module(module);
     }
+    let modules = &image.modules;
+    let module = |function: &Function| function.module.and_then(|at| modules.get(at));
+    let rust = origin::RustNames::of(found.functions.values().map(|function| (function, module(function))));
     for function in found.functions.values_mut() {
-        let module = function.module.and_then(|at| image.modules.get(at));
-        function.origin = origin::of_function(function, module);
+        let by_module = origin::of_function(function, module(function));
+        function.origin = by_module.or_else(|| rust.origin(function));
     }
     image.hashes.sort_unstable();
     image.data_symbols.sort_unstable();

@@ -3,6 +3,8 @@
 //!
 //! A name, the file of a symbol, or the object that debug information names can tell. What was stripped cannot.
 
+use std::collections::BTreeSet;
+
 use super::{Function, Module};
 
 const START_FILES: &str = "start files of the C toolchain";
@@ -18,7 +20,9 @@ const CLANG_HELPERS: &str = "helper functions of Clang";
 /// What the object that a function comes from says, else its file, else its name.
 pub(super) fn of_function(function: &Function, module: Option<&Module>) -> Option<&'static str> {
     let by_file = function.file.as_deref().and_then(of_file);
-    let by_name = || function.names.iter().find_map(|name| of_name(name));
+    // Who has debug information of a function called `DllMainCRTStartup` has written it.
+    let names = if module.is_some() { &[][..] } else { &function.names };
+    let by_name = || names.iter().find_map(|name| of_name(name));
     module.and_then(|module| module.origin).or(by_file).or_else(by_name)
 }
 
@@ -30,7 +34,8 @@ pub(super) fn of_module(module: &Module) -> Option<&'static str> {
     let both = [name.as_str(), library.as_str()];
     let holds = |mark: &str| both.iter().any(|text| text.contains(mark));
     // The standard library of Rust is compiled in a folder named after the compiler's commit.
-    if library.starts_with("/rustc/") || name.starts_with("/rustc/") || is_rust_library(file) {
+    let rust = ["/rustc/", "/rust/deps/"].iter().any(|folder| library.starts_with(folder) || name.starts_with(folder));
+    if rust || holds("/rustlib/") || is_rust_library(file) {
         Some(RUST)
     } else if MSVC_LIBRARIES.iter().any(|known| file.strip_suffix(".lib").is_some_and(|stem| stem == *known))
         || holds("/vctools/crt")
@@ -48,6 +53,59 @@ pub(super) fn of_module(module: &Module) -> Option<&'static str> {
     } else {
         None
     }
+}
+
+/// What names tell of Rust's standard library, some crates of which come without debug information.
+pub(super) struct RustNames {
+    /// Its crates, with the hash that tells them from others of the same name: those that the names of functions speak of
+    /// that are known to be of it.
+    crates: BTreeSet<String>,
+    /// Whether the user's own names are mangled the old way: then the new way is the library's.
+    old_mangling: bool,
+}
+
+impl RustNames {
+    pub(super) fn of<'a>(functions: impl Iterator<Item = (&'a Function, Option<&'a Module>)>) -> Self {
+        let mut made = Self { crates: BTreeSet::new(), old_mangling: false };
+        for (function, module) in functions {
+            if module.is_some_and(|module| module.origin == Some(RUST)) {
+                made.crates.extend(function.names.iter().flat_map(|name| crates(name)).map(str::to_owned));
+            } else {
+                made.old_mangling |= function.names.iter().any(|name| is_old_mangling(name));
+            }
+        }
+        made
+    }
+
+    /// Whether all crates that a name speaks of are the library's. What a user's crate instantiates speaks of that as well.
+    pub(super) fn origin(&self, function: &Function) -> Option<&'static str> {
+        let is_known = |name: &String| {
+            let mut named = crates(name).peekable();
+            named.peek().is_some() && (self.old_mangling || named.all(|one| self.crates.contains(one)))
+        };
+        (function.module.is_none() && !self.crates.is_empty() && function.names.iter().any(is_known)).then_some(RUST)
+    }
+}
+
+/// `_ZN…17h0123456789abcdefE`
+fn is_old_mangling(name: &str) -> bool {
+    let hash = name.strip_suffix('E').and_then(|name| name.get(name.len().checked_sub(19)?..));
+    let hash = hash.and_then(|hash| hash.strip_prefix("17h"));
+    name.starts_with("_ZN") && hash.is_some_and(|hash| hash.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+/// The crate roots in a name of Rust's own mangling: `Cs`, a hash, `_`, and the name behind its length.
+fn crates(name: &str) -> impl Iterator<Item = &str> {
+    let is_rust = name.starts_with("_R");
+    name.match_indices("Cs").filter(move |_| is_rust).filter_map(|(at, _)| {
+        let rest = name.get(at + 2..)?;
+        let (hash, rest) =
+            rest.split_once('_').filter(|(hash, _)| hash.bytes().all(|byte| byte.is_ascii_alphanumeric()))?;
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let len: usize = rest.get(..digits)?.parse().ok()?;
+        let end = at + 2 + hash.len() + 1 + digits;
+        name.get(at..end.checked_add(len)?)
+    })
 }
 
 /// `libstd-1f2e….rlib` and its kin, as they lie in a toolchain's folder.
@@ -130,7 +188,8 @@ fn of_name(name: &str) -> Option<&'static str> {
     None
 }
 
-const START_NAMES: [&str; 10] = [
+const START_NAMES: [&str; 11] = [
+    "call_weak_fn",
     "_start",
     "_init",
     "_fini",
@@ -143,7 +202,13 @@ const START_NAMES: [&str; 10] = [
     "frame_dummy",
 ];
 
-const MINGW_NAMES: [&str; 10] = [
+const MINGW_NAMES: [&str; 16] = [
+    "register_frame_ctor",
+    "_register_frame_ctor",
+    "__gcc_register_frame",
+    "__gcc_deregister_frame",
+    "___gcc_register_frame",
+    "___gcc_deregister_frame",
     "___chkstk_ms",
     "__chkstk_ms",
     "__chkstk",
@@ -177,7 +242,7 @@ const LIBGCC_NAMES: [&str; 18] = [
     "__aeabi_ldiv0",
 ];
 
-const START_SOURCES: [&str; 5] = ["crtstuff.c", "crt1.c", "crtbegin.c", "crtend.c", "call_weak_fn"];
+const START_SOURCES: [&str; 4] = ["crtstuff.c", "crt1.c", "crtbegin.c", "crtend.c"];
 
 const MINGW_FILES: [&str; 33] = [
     "crtexe.c",
@@ -241,6 +306,17 @@ mod tests {
             };
             assert_eq!(of_module(&module), expect, "{name} {library}");
         }
+    }
+
+    #[test]
+    fn crates_of_a_name() {
+        let name = "_RINvNtCsgEmfK2I1SDS_4core3ptr13drop_in_placeNtNtCslNYArtu3iFV_5alloc6string6StringECs4X4t9plMPHF_9addr2line";
+        let expect = ["CsgEmfK2I1SDS_4core", "CslNYArtu3iFV_5alloc", "Cs4X4t9plMPHF_9addr2line"];
+        assert_eq!(crates(name).collect::<Vec<_>>(), expect);
+        assert_eq!(crates("_RNvCs_99999999999999999999x").count(), 0);
+        assert_eq!(crates("Cs1_1a").count(), 0);
+        assert!(is_old_mangling("_ZN1r4work17h9344e8e92d9cbf58E"));
+        assert!(!is_old_mangling("_ZN1r4workE") && !is_old_mangling("E"));
     }
 
     #[test]

@@ -34,6 +34,13 @@ pub(super) fn read(file: &File<'_>, image: &mut Image<'_>, found: &mut Found) {
             }
             match symbol.kind() {
                 SymbolKind::Text => {}
+                // Assemblers do not always say that their functions are some. Of an image this may be what the linker
+                // made, such as lists of constructors.
+                SymbolKind::Data
+                    if image.format == Format::Pe
+                        && image.kind == Kind::Object
+                        && symbol.is_global()
+                        && image.section_of(address).is_some() => {}
                 SymbolKind::Data if symbol.size() > 0 && image.section_of(address).is_some() => {
                     image.data_symbols.push((address, address.saturating_add(symbol.size())));
                     continue;
