@@ -10,7 +10,7 @@ use super::bytes::{put, range, round_up, u32_at};
 use super::edit::{Edits, Use};
 use super::model::{Model, Reloc, Role};
 use super::targets::Targets;
-use crate::image::{Format, Machine};
+use crate::image::Machine;
 
 /// A frame description of the old object.
 #[derive(Clone, Copy, Debug)]
@@ -29,12 +29,9 @@ struct Fde {
 
 /// Adds the descriptions of islands to the new object.
 pub(crate) fn add(old: &Model<'_>, targets: &Targets, edits: &[Edits], new: &mut Model<'_>) {
-    if old.format != Format::Elf {
-        return;
-    }
     for index in 0..old.sections.len() {
         let section = &old.sections[index];
-        if section.role == Role::Frames && !section.packed {
+        if section.name == b".eh_frame" && section.role == Role::Frames && !section.packed {
             let fdes = read(old, targets, index).unwrap_or_default();
             append(old, edits, new, index, &fdes);
         }
@@ -67,7 +64,10 @@ fn append(old: &Model<'_>, edits: &[Edits], new: &mut Model<'_>, index: usize, f
         let entry = map.map(fde.target, Use::Entry);
         let mut reloc = fde.reloc;
         reloc.offset = start + 8;
-        reloc.addend = entry.wrapping_sub(symbol.value).cast_signed();
+        let old_entry = old.symbols.get(fde.reloc.symbol).map_or(0, |symbol| fde.target.wrapping_sub(symbol.value));
+        // Whatever the addend holds beside the target stays in it.
+        let rest = fde.reloc.addend.wrapping_sub(old_entry.cast_signed());
+        reloc.addend = entry.wrapping_sub(symbol.value).cast_signed().wrapping_add(rest);
         if reloc.in_place {
             let _: bool = put(&mut body, 4, fde.width, reloc.addend.cast_unsigned());
         }

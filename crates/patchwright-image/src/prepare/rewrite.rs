@@ -7,7 +7,7 @@ use super::edit::{Edits, Use};
 use super::flow::{Flow, SectionFlow};
 use super::model::{Class, Model, Reloc, Role, SymbolKind};
 use super::plan::{Function, Plan, State, function_at, is_in_jump_table, is_same, owner_of};
-use crate::image::Machine;
+use crate::image::{Format, Machine};
 
 /// A place that would get out of reach, so that what was to be put between must stay out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,9 +112,18 @@ impl Mover<'_, '_> {
         let Some(edits) = self.edits.get(section).filter(|edits| !edits.is_empty()) else { return reloc.addend };
         let [before, after] = [&self.model.symbols, &new.symbols].map(|symbols| symbols.get(reloc.symbol));
         let Some((before, after)) = before.zip(after) else { return reloc.addend };
-        let moved = edits.map_signed(target, self.meant(reloc, section, target)).wrapping_sub(target);
+        let meant = match self.model.sections[self.index].role {
+            // The second field of a RUNTIME_FUNCTION is where the function ends.
+            Role::Frames if self.model.format == Format::Pe && self.is_pdata() && reloc.offset % 12 == 4 => Use::End,
+            _ => self.meant(reloc, section, target),
+        };
+        let moved = edits.map_signed(target, meant).wrapping_sub(target);
         let with_symbol = after.value.wrapping_sub(before.value).cast_signed();
         reloc.addend.wrapping_add(moved).wrapping_sub(with_symbol)
+    }
+
+    fn is_pdata(&self) -> bool {
+        self.model.machine == Machine::X86_64 && self.model.sections[self.index].name.starts_with(b".pdata")
     }
 
     /// Whether a relocation to the entry of a function means to call it, or speaks of its code.
