@@ -13,7 +13,7 @@
 //!
 //! - `model`: an object of any format; `elf`, `coff`: bytes ⇄ model; `codeview`: what a COFF object tells its linker;
 //! - `flow`: what instructions refer to; `targets`: where relocations lead; `plan`: which function needs what, or why it cannot have it;
-//! - `edit`: where offsets go; `rewrite`: everything moves there; `frames`: unwind data of islands;
+//! - `edit`: where offsets go; `rewrite`: everything moves there; `frames`, `seh`, `lsda`: unwind data of islands;
 //! - `archive`: the same for every object of an archive.
 //!
 //! Nothing is promised that the audit of the result does not confirm.
@@ -26,9 +26,11 @@ mod edit;
 mod elf;
 mod flow;
 mod frames;
+mod lsda;
 mod model;
 mod plan;
 mod rewrite;
+mod seh;
 mod targets;
 
 use std::borrow::Cow;
@@ -189,11 +191,10 @@ fn build(file: &File<'_>, model: &Model<'_>, plan: &mut Plan) -> Result<Option<V
         }
         let edits = plan.edits(model);
         match rewrite::rewrite(model, plan, &edits) {
-            Ok(mut new) => {
+            Ok(new) => {
                 if let Some(why) = rewrite::addends_fit(model, &new) {
                     return Err(ImageError::malformed(why));
                 }
-                frames::add(model, &plan.targets, &edits, &mut new);
                 return file.write(model, &new).map(Some);
             }
             Err(far) => {
