@@ -11,22 +11,26 @@
 //! Calls and pointers go through the symbol and enter at the nop. Branches of the function, unwind and debug data
 //! speak of the old code and stay with it. `docs/formats/prepare.md` has the rules one by one.
 //!
-//! - `model`: an object of any format; `elf`: bytes ⇄ model;
+//! - `model`: an object of any format; `elf`, `coff`: bytes ⇄ model; `codeview`: what a COFF object tells its linker;
 //! - `flow`: what instructions refer to; `targets`: where relocations lead; `plan`: which function needs what, or why it cannot have it;
-//! - `edit`: where offsets go; `rewrite`: everything moves there; `frames`: unwind data of islands;
+//! - `edit`: where offsets go; `rewrite`: everything moves there; `frames`, `seh`, `lsda`: unwind data of islands;
 //! - `archive`: the same for every object of an archive.
 //!
 //! Nothing is promised that the audit of the result does not confirm.
 
 mod archive;
 mod bytes;
+mod codeview;
+mod coff;
 mod edit;
 mod elf;
 mod flow;
 mod frames;
+mod lsda;
 mod model;
 mod plan;
 mod rewrite;
+mod seh;
 mod targets;
 
 use std::borrow::Cow;
@@ -35,6 +39,7 @@ use crate::audit::{Verdict, audit};
 use crate::error::ImageError;
 use crate::image::{Image, Machine};
 pub use archive::{PreparedArchive, PreparedMember, prepare_archive};
+use coff::Coff;
 use elf::Elf;
 use model::Model;
 use plan::{Plan, State};
@@ -63,6 +68,8 @@ pub struct Prepared<'data> {
     pub bytes: Cow<'data, [u8]>,
     /// Its functions, by section and offset.
     pub functions: Vec<PreparedFunction>,
+    /// Whether the linker must make the pads of functions that begin a section: with `/functionpadmin`.
+    pub linker_pads: bool,
 }
 
 /// What became of a function.
@@ -104,12 +111,21 @@ pub fn prepare<'data>(data: &'data [u8], options: &PrepareOptions) -> Result<Pre
             "LLVM bitcode, which becomes code at the link: compile without link-time optimisation",
         ));
     }
-    let (file, model) = Elf::read(data)?;
+    if by_nature(data) {
+        return Ok(Prepared { bytes: Cow::Borrowed(data), functions: Vec::new(), linker_pads: true });
+    }
+    let (file, model) = File::read(data)?;
     let min_pad = options.min_pad(model.machine);
-    let mut plan = Plan::new(data, &model, min_pad)?;
+    let linker_pads = file.linker_pads();
+    let mut plan = Plan::new(data, &model, min_pad, linker_pads)?;
     let mut rounds = 0;
     let bytes = loop {
-        let Some(bytes) = build(&file, &model, &mut plan)? else { break Cow::Borrowed(data) };
+        let Some(bytes) = build(&file, &model, &mut plan)? else {
+            break match file.lacks_mark(&model) && plan.functions.iter().any(|one| one.state == State::Already) {
+                true => Cow::Owned(file.write(&model, &model)?),
+                false => Cow::Borrowed(data),
+            };
+        };
         if !withdraw_unconfirmed(&bytes, &model, &mut plan, min_pad)? {
             break Cow::Owned(bytes);
         }
@@ -118,14 +134,54 @@ pub fn prepare<'data>(data: &'data [u8], options: &PrepareOptions) -> Result<Pre
             plan.refuse_all("the audit of the result does not confirm its neighbours");
         }
     };
-    Ok(Prepared { bytes, functions: report(&model, plan) })
+    Ok(Prepared { bytes, functions: report(&model, plan), linker_pads })
+}
+
+/// An object of either format.
+enum File<'data> {
+    Elf(Elf<'data>),
+    Coff(Coff<'data>),
+}
+
+impl<'data> File<'data> {
+    fn read(data: &'data [u8]) -> Result<(Self, Model<'data>), ImageError> {
+        if data.starts_with(b"\x7fELF") {
+            let (file, model) = Elf::read(data)?;
+            return Ok((Self::Elf(file), model));
+        }
+        if data.starts_with(&[0, 0, 0xff, 0xff]) {
+            return Err(ImageError::unsupported("a COFF object of the big form (/bigobj), or an import object"));
+        }
+        let (file, model) = Coff::read(data)?;
+        Ok((Self::Coff(file), model))
+    }
+
+    fn write(&self, old: &Model<'_>, new: &Model<'_>) -> Result<Vec<u8>, ImageError> {
+        match self {
+            Self::Elf(file) => file.write(old, new),
+            Self::Coff(file) => file.write(old, new),
+        }
+    }
+
+    fn linker_pads(&self) -> bool {
+        matches!(self, Self::Coff(file) if file.linker_pads)
+    }
+
+    fn lacks_mark(&self, model: &Model<'_>) -> bool {
+        matches!(self, Self::Coff(file) if file.lacks_mark(model))
+    }
+}
+
+/// COFF objects for ARM64 and for Thumb: every instruction is long enough, and linkers pad them all.
+fn by_nature(data: &[u8]) -> bool {
+    matches!(data, [0x64, 0xaa, ..] | [0xc4, 0x01, ..])
 }
 
 /// How often a plan is taken back in part before it is given up.
 const ROUNDS: usize = 8;
 
 /// The new object, without what turned out to be out of reach; `None` if there is nothing to change.
-fn build(file: &Elf<'_>, model: &Model<'_>, plan: &mut Plan) -> Result<Option<Vec<u8>>, ImageError> {
+fn build(file: &File<'_>, model: &Model<'_>, plan: &mut Plan) -> Result<Option<Vec<u8>>, ImageError> {
     for round in 0.. {
         if round == ROUNDS {
             plan.refuse_all("branches cannot reach across the new bytes");
@@ -135,11 +191,10 @@ fn build(file: &Elf<'_>, model: &Model<'_>, plan: &mut Plan) -> Result<Option<Ve
         }
         let edits = plan.edits(model);
         match rewrite::rewrite(model, plan, &edits) {
-            Ok(mut new) => {
+            Ok(new) => {
                 if let Some(why) = rewrite::addends_fit(model, &new) {
                     return Err(ImageError::malformed(why));
                 }
-                frames::add(model, &plan.targets, &edits, &mut new);
                 return file.write(model, &new).map(Some);
             }
             Err(far) => {

@@ -9,9 +9,9 @@ use crate::image::{Format, Machine};
 pub(crate) enum Role {
     /// Instructions.
     Code,
-    /// `.eh_frame`.
+    /// Unwind data: `.eh_frame`, `.pdata`, `.xdata`.
     Frames,
-    /// Tables that speak of the code itself, not of how it is called: unwind, debug and trace data.
+    /// Other tables that speak of the code itself, not of how it is called: debug and trace data.
     AboutCode,
     /// Data of the program; an address of a function there is one to call it by.
     Data,
@@ -180,12 +180,10 @@ fn coff_x86(kind: u32) -> Class {
 
 /// What the section of a name is, where the name tells more than the flags.
 pub(crate) fn role_by_name(name: &[u8]) -> Role {
-    const ABOUT_CODE: [&str; 17] = [
+    const ABOUT_CODE: [&str; 15] = [
         ".debug",
         ".zdebug",
         ".gcc_except_table",
-        ".pdata",
-        ".xdata",
         ".sxdata",
         ".stab",
         ".line",
@@ -199,7 +197,7 @@ pub(crate) fn role_by_name(name: &[u8]) -> Role {
         ".sframe",
         ".orc_unwind",
     ];
-    if name == b".eh_frame" {
+    if name == b".eh_frame" || name.starts_with(b".pdata") || name.starts_with(b".xdata") {
         Role::Frames
     } else if ABOUT_CODE.iter().any(|known| name.starts_with(known.as_bytes())) {
         Role::AboutCode

@@ -67,7 +67,7 @@ const INIT_SECTIONS: [&[u8]; 2] = [b".init", b".fini"];
 
 impl Plan {
     /// Looks at every function of the object `data`, which `model` was read from.
-    pub(crate) fn new(data: &[u8], model: &Model<'_>, min_pad: usize) -> Result<Self, ImageError> {
+    pub(crate) fn new(data: &[u8], model: &Model<'_>, min_pad: usize, linker_pads: bool) -> Result<Self, ImageError> {
         let image = Image::read(data)?;
         let mut functions = functions(model);
         let mut flows = vec![SectionFlow::default(); model.sections.len()];
@@ -101,7 +101,8 @@ impl Plan {
             let state = match verdicts.get(&place) {
                 None => State::Refused(vec!["no bytes of code stand at its symbol".to_owned()]),
                 Some((verdict, site, pad)) => {
-                    let case = Case { model, min_pad: min_pad as u64, function: &functions[index] };
+                    let linker_pads = linker_pads && place.1 == 0;
+                    let case = Case { model, min_pad: min_pad as u64, linker_pads, function: &functions[index] };
                     case.judge(verdict, *pad as u64, *site, loops.contains(&place))
                 }
             };
@@ -232,7 +233,7 @@ fn functions(model: &Model<'_>) -> Vec<Function> {
     for symbol in &model.symbols {
         let Some(section) = symbol.section.filter(|_| symbol.kind == SymbolKind::Function) else { continue };
         let Some(holder) = model.sections.get(section).filter(|holder| holder.role == Role::Code) else { continue };
-        if symbol.name.is_empty() || symbol.value >= holder.data.len() as u64 {
+        if symbol.name.is_empty() || symbol.value >= holder.data.len() as u64 || symbol.name.starts_with(b"__cfi_") {
             continue;
         }
         let function = found.entry((section, symbol.value)).or_insert_with(|| Function {
@@ -323,7 +324,7 @@ fn speaking(model: &Model<'_>, functions: &[Function], targets: &Targets) -> Vec
             let Some(section) = model.symbols.get(reloc.symbol).and_then(|symbol| symbol.section) else { continue };
             let Some(slot) = found.get_mut(section).filter(|slot| slot.is_none()) else { continue };
             let name = || String::from_utf8_lossy(holder.name);
-            if holder.role == Role::AboutCode && index != section {
+            if holder.role == Role::AboutCode && counts_distances(holder.name) {
                 *slot = Some(format!("{} counts distances across them; compile with -ffunction-sections", name()));
             } else if !targets.is_certain(model, functions, index, reloc) {
                 *slot = Some(format!("it is not certain what {}+{:#x} refers to", name(), reloc.offset));
@@ -331,6 +332,11 @@ fn speaking(model: &Model<'_>, functions: &[Function], targets: &Targets) -> Vec
         }
     }
     found
+}
+
+/// Whether a table holds distances between places of the code.
+fn counts_distances(name: &[u8]) -> bool {
+    [".debug", ".zdebug", ".stab", ".BTF", ".line"].iter().any(|known| name.starts_with(known.as_bytes()))
 }
 
 /// Whether there is nothing but filler in a range.
@@ -432,12 +438,9 @@ pub(crate) fn is_in_jump_table(
     function: &Function,
 ) -> bool {
     let (Class::Absolute(width) | Class::Relative(width)) = model.class(reloc.kind) else { return false };
-    let relocs = &model.sections[holder].relocs;
     let inside = |offset: Option<u64>| {
-        let Some(offset) = offset else { return false };
-        // Sorted by nearly all producers; where not, no neighbour is found.
-        let Ok(at) = relocs.binary_search_by_key(&offset, |other| other.offset) else { return false };
-        let target = relocs.get(at).and_then(|other| targets.of(model, holder, other));
+        let other = offset.and_then(|offset| targets.reloc_at(model, holder, offset));
+        let target = other.and_then(|other| targets.of(model, holder, other));
         target.is_some_and(|(section, target)| {
             let within = u64::try_from(target).is_ok_and(|target| target > function.start && target < function.end);
             section == function.section && within
@@ -511,6 +514,8 @@ fn island(model: &Model<'_>, code: &[u8], start: u64) -> Vec<u8> {
 struct Case<'a, 'data> {
     model: &'a Model<'data>,
     min_pad: u64,
+    /// Whether the linker makes its pad.
+    linker_pads: bool,
     function: &'a Function,
 }
 
@@ -556,15 +561,10 @@ impl Case<'_, '_> {
         if lack.island {
             lack.merge = None;
         }
-        if !self.linker_pads() {
+        if !self.linker_pads {
             lack.pad = self.min_pad.saturating_sub(pad);
         }
         if lack == Lack::default() { State::Already } else { State::Lacks(lack) }
-    }
-
-    /// The linker makes the pads of COFF objects that it knows to be hot-patchable.
-    fn linker_pads(&self) -> bool {
-        self.model.format == Format::Pe
     }
 
     /// One store must reach the site.

@@ -1,13 +1,15 @@
 //! Moves code: sections, symbols, relocations, and the distances inside instructions that no relocation keeps.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use super::bytes::{fits_signed, put};
 use super::edit::{Edits, Use};
 use super::flow::{Flow, SectionFlow};
 use super::model::{Class, Model, Reloc, Role, SymbolKind};
 use super::plan::{Function, Plan, State, function_at, is_in_jump_table, is_same, owner_of};
-use crate::image::Machine;
+use super::{frames, seh};
+use crate::image::{Format, Machine};
 
 /// A place that would get out of reach, so that what was to be put between must stay out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,11 +38,15 @@ pub(crate) fn rewrite<'data>(
         section.data = Cow::Owned(edits.apply(&section.data));
     }
     move_symbols(model, edits, &mut new);
+    let frames = frames::extend(model, &plan.targets, edits, &mut new);
+    let mut extended = seh::extend(model, &plan.targets, edits, &mut new);
+    extended.extend(&frames.extended);
     for index in 0..model.sections.len() {
-        let mover = Mover { model, plan, edits, index };
+        let mover = Mover { model, plan, edits, extended: &extended, index };
         mover.move_relocs(&mut new);
         far.extend(mover.move_code(&mut new));
     }
+    frames.add(model, edits, &mut new);
     if far.is_empty() { Ok(new) } else { Err(far) }
 }
 
@@ -80,6 +86,8 @@ struct Mover<'a, 'data> {
     model: &'a Model<'data>,
     plan: &'a Plan,
     edits: &'a [Edits],
+    /// Fields of unwind data that mean the entry.
+    extended: &'a BTreeSet<(usize, u64)>,
     index: usize,
 }
 
@@ -112,9 +120,19 @@ impl Mover<'_, '_> {
         let Some(edits) = self.edits.get(section).filter(|edits| !edits.is_empty()) else { return reloc.addend };
         let [before, after] = [&self.model.symbols, &new.symbols].map(|symbols| symbols.get(reloc.symbol));
         let Some((before, after)) = before.zip(after) else { return reloc.addend };
-        let moved = edits.map_signed(target, self.meant(reloc, section, target)).wrapping_sub(target);
+        let meant = match self.model.sections[self.index].role {
+            // The second field of a RUNTIME_FUNCTION is where the function ends.
+            Role::Frames if self.model.format == Format::Pe && self.is_pdata() && reloc.offset % 12 == 4 => Use::End,
+            _ if self.extended.contains(&(self.index, reloc.offset)) => Use::Entry,
+            _ => self.meant(reloc, section, target),
+        };
+        let moved = edits.map_signed(target, meant).wrapping_sub(target);
         let with_symbol = after.value.wrapping_sub(before.value).cast_signed();
         reloc.addend.wrapping_add(moved).wrapping_sub(with_symbol)
+    }
+
+    fn is_pdata(&self) -> bool {
+        self.model.machine == Machine::X86_64 && self.model.sections[self.index].name.starts_with(b".pdata")
     }
 
     /// Whether a relocation to the entry of a function means to call it, or speaks of its code.
@@ -144,7 +162,7 @@ impl Mover<'_, '_> {
             return far;
         }
         let relocs = &self.model.sections[self.index].relocs;
-        let relocated: std::collections::BTreeSet<u64> = relocs.iter().map(|reloc| reloc.offset).collect();
+        let relocated: BTreeSet<u64> = relocs.iter().map(|reloc| reloc.offset).collect();
         let len = self.model.sections[self.index].data.len() as u64;
         for reference in self.flow().references.iter().filter(|reference| !relocated.contains(&reference.place())) {
             let Some(target) = u64::try_from(reference.target).ok().filter(|target| *target <= len) else { continue };

@@ -18,6 +18,8 @@ pub(crate) struct Targets {
     pub(crate) flows: Vec<SectionFlow>,
     /// By section: places in data that code refers to, and the ranges of code that do.
     tables: Vec<BTreeMap<u64, Vec<Range>>>,
+    /// By section with data: its relocations by offset.
+    by_offset: Vec<BTreeMap<u64, usize>>,
 }
 
 /// Code of one function.
@@ -32,7 +34,11 @@ impl Targets {
     /// Looks up what code refers to.
     pub(crate) fn new(model: &Model<'_>, functions: &[Function], flows: Vec<SectionFlow>) -> Self {
         let tables = vec![BTreeMap::new(); model.sections.len()];
-        let mut this = Self { flows, tables };
+        let by_offset = model.sections.iter().map(|section| match section.role {
+            Role::Data => section.relocs.iter().enumerate().map(|(index, reloc)| (reloc.offset, index)).collect(),
+            _ => BTreeMap::new(),
+        });
+        let mut this = Self { flows, tables, by_offset: by_offset.collect() };
         let mut tables: Vec<BTreeMap<u64, Vec<Range>>> = vec![BTreeMap::new(); model.sections.len()];
         for (index, holder) in model.sections.iter().enumerate().filter(|(_, holder)| holder.role == Role::Code) {
             for reloc in &holder.relocs {
@@ -53,6 +59,12 @@ impl Targets {
         this
     }
 
+    /// The relocation of a field in data.
+    pub(crate) fn reloc_at<'m>(&self, model: &'m Model<'_>, section: usize, offset: u64) -> Option<&'m Reloc> {
+        let index = self.by_offset.get(section)?.get(&offset)?;
+        model.sections.get(section)?.relocs.get(*index)
+    }
+
     /// The place that a relocation leads to: section and offset there.
     pub(crate) fn of(&self, model: &Model<'_>, holder: usize, reloc: &Reloc) -> Option<(usize, i64)> {
         let symbol = model.symbols.get(reloc.symbol)?;
@@ -71,20 +83,19 @@ impl Targets {
             }
             // The distance from something in data: the addend holds more than the target.
             Class::Relative(_) if role == Role::Data && symbol.kind != SymbolKind::Section => Some((section, base)),
-            Class::Relative(_) if role == Role::Data => {
-                let plain = base.wrapping_add(reloc.addend);
-                Some((section, self.in_table(model, holder, reloc, section, plain).unwrap_or(plain)))
+            Class::Relative(_) => {
+                let plain = base.wrapping_add(reloc.addend).wrapping_sub(from_end(model));
+                let in_table = if role == Role::Data { self.in_table(holder, reloc, section, plain) } else { None };
+                Some((section, in_table.unwrap_or(plain)))
             }
-            Class::Relative(_) | Class::Absolute(_) => Some((section, base.wrapping_add(reloc.addend))),
+            Class::Absolute(_) => Some((section, base.wrapping_add(reloc.addend))),
         }
     }
 
     /// Where an entry of a jump table leads: into a function that refers to the table.
-    fn in_table(&self, model: &Model<'_>, holder: usize, reloc: &Reloc, section: usize, plain: i64) -> Option<i64> {
+    fn in_table(&self, holder: usize, reloc: &Reloc, section: usize, plain: i64) -> Option<i64> {
         let (start, ranges) = self.tables.get(holder)?.range(..=reloc.offset).next_back()?;
-        // The field of COFF counts from its end.
-        let bias = if model.format == Format::Pe { 4 } else { 0 };
-        let target = plain.wrapping_sub((reloc.offset - start).cast_signed()).wrapping_sub(bias);
+        let target = plain.wrapping_sub((reloc.offset - start).cast_signed());
         let inside = u64::try_from(target).ok()?;
         let is_inside = |range: &Range| range.section == section && (range.start..range.end).contains(&inside);
         ranges.iter().any(is_inside).then_some(target)
@@ -102,8 +113,13 @@ impl Targets {
         if role != Some(Role::Data) || !relative || symbol.kind != SymbolKind::Section {
             return true;
         }
-        let plain = symbol.value.cast_signed().wrapping_add(reloc.addend);
+        let plain = symbol.value.cast_signed().wrapping_add(reloc.addend).wrapping_sub(from_end(model));
         let is_entry = super::plan::function_at(functions, section, plain).is_some();
-        is_entry || self.in_table(model, holder, reloc, section, plain).is_some()
+        is_entry || self.in_table(holder, reloc, section, plain).is_some()
     }
+}
+
+/// What COFF counts more than ELF in the addend of a distance: from the end of the field instead of its start.
+fn from_end(model: &Model<'_>) -> i64 {
+    if model.format == Format::Pe { 4 } else { 0 }
 }
