@@ -11,10 +11,10 @@ use patchwright::ErrorKind;
 use crate::cli::Cli;
 use crate::commands::completions::{Shell, script};
 use crate::commands::{
-    ExitCodes, apply, cc, check, cl, completions, diff, inspect, link, man, pcp, revert, status, verify,
+    ExitCodes, apply, cc, check, cl, completions, diff, inspect, ld, link, man, pcp, prepare, revert, status, verify,
 };
 
-const EXIT_CODES: [(&str, ExitCodes); 13] = [
+const EXIT_CODES: [(&str, ExitCodes); 15] = [
     ("diff", diff::EXIT_CODES),
     ("apply", apply::EXIT_CODES),
     ("revert", revert::EXIT_CODES),
@@ -25,6 +25,8 @@ const EXIT_CODES: [(&str, ExitCodes); 13] = [
     ("cc", cc::EXIT_CODES),
     ("cl", cl::EXIT_CODES),
     ("link", link::EXIT_CODES),
+    ("prepare", prepare::EXIT_CODES),
+    ("ld", ld::EXIT_CODES),
     ("pcp", pcp::EXIT_CODES),
     ("completions", completions::EXIT_CODES),
     ("man", man::EXIT_CODES),

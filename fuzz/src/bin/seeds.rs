@@ -140,6 +140,23 @@ fn compiled(root: &Path) -> std::io::Result<()> {
         }
         write(root, "image", name, &join(&[], &object))?;
     }
+    let cxx = folder.join("a.cc");
+    fs::write(&cxx, "struct A { virtual int f() { return 1; } }; int g(A &a) { return a.f() + A().A::f(); }\n")?;
+    for (name, line) in [
+        ("elf-x64", "gcc -Os -c -ffunction-sections -fcf-protection=full -fpatchable-function-entry=8,6"),
+        ("elf-x86", "gcc -m32 -Os -c -ffunction-sections -fpatchable-function-entry=7,5"),
+        ("coff-x64", "x86_64-w64-mingw32-g++ -Os -c -ffunction-sections -fpatchable-function-entry=8,6"),
+        ("coff-x86", "i686-w64-mingw32-gcc -O2 -c -ffunction-sections -fpatchable-function-entry=7,5"),
+    ] {
+        let mut words = line.split(' ');
+        let mut command = std::process::Command::new(words.next().unwrap_or_default());
+        command.args(words).arg(if line.contains("g++") { &cxx } else { &source }).arg("-o").arg(&out);
+        if command.current_dir(&folder).status().is_ok_and(|status| status.success()) {
+            write(root, "entry_nops", name, &fs::read(&out)?)?;
+        } else {
+            eprintln!("left out: {name}: {line}");
+        }
+    }
     fs::remove_dir_all(&folder)
 }
 

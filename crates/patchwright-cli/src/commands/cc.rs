@@ -43,7 +43,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     switches: Switches,
     /// The compiler, perhaps behind ccache or another wrapper, and its arguments
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMPILER ARGS")]
+    #[arg(required = true, last = true, allow_hyphen_values = true, value_name = "COMPILER ARGS")]
     command: Vec<OsString>,
 }
 

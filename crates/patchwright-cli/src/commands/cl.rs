@@ -34,7 +34,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     switches: Switches,
     /// The arguments of cl
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+    #[arg(last = true, allow_hyphen_values = true, value_name = "ARGS")]
     words: Vec<OsString>,
 }
 

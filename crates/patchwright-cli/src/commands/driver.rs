@@ -116,11 +116,7 @@ pub(crate) fn spell_out(typed: Vec<OsString>) -> Vec<OsString> {
     let asks_for_help = words.first().is_some_and(|word| word == "--help" || word == "-h");
     let is_plain_cc = verb == "cc" && by_name.is_none();
     // The words of ours that stand before those of the tool.
-    let front = match words.iter().position(|word| word == "--") {
-        Some(at) if is_plain_cc => at + 1,
-        None if is_plain_cc => return typed,
-        _ => 0,
-    };
+    let front = if is_plain_cc { own_words(words) } else { 0 };
     if asks_for_help && (front > 0 || by_name.is_none()) {
         return typed;
     }
@@ -132,9 +128,25 @@ pub(crate) fn spell_out(typed: Vec<OsString>) -> Vec<OsString> {
     let mut out: Vec<OsString> = program.into_iter().chain([OsString::from(verb)]).collect();
     out.extend(before.iter().filter(|word| *word != "--").cloned());
     out.extend(after.iter().filter_map(own));
-    out.push("--".into());
+    if after.iter().any(|word| own(word).is_none()) || !is_plain_cc {
+        out.push("--".into());
+    }
     out.extend(after.iter().filter(|word| own(word).is_none()).cloned());
     out
+}
+
+/// How many words of `cc` stand before the compiler: up to `--`, or to the first that is no switch and no value of one.
+fn own_words(words: &[OsString]) -> usize {
+    let mut at = 0;
+    while let Some(word) = words.get(at).and_then(|word| word.to_str()) {
+        match word {
+            "--" => return at + 1,
+            "--pad" | "--audit" | "--report" | "--color" => at += 2,
+            _ if word.starts_with('-') => at += 1,
+            _ => break,
+        }
+    }
+    at.min(words.len())
 }
 
 #[cfg(test)]
@@ -147,7 +159,10 @@ mod tests {
             ("patchwright check x", "patchwright check x"),
             ("patchwright cc -- gcc -c x.c", "patchwright cc -- gcc -c x.c"),
             ("patchwright cc --pad 14 -- gcc x.c --pw-audit=error", "patchwright cc --pad 14 --audit=error -- gcc x.c"),
-            ("patchwright cc gcc -c x.c", "patchwright cc gcc -c x.c"),
+            ("patchwright cc gcc -c x.c", "patchwright cc -- gcc -c x.c"),
+            ("patchwright cc --pad 14 -v gcc -- x.c", "patchwright cc --pad 14 -v -- gcc -- x.c"),
+            ("patchwright cc", "patchwright cc"),
+            ("patchwright cc --pad", "patchwright cc --pad"),
             ("patchwright cc --help", "patchwright cc --help"),
             ("patchwright cl --help", "patchwright cl --help"),
             ("patchwright cl /c a.c --pw-verbose", "patchwright cl --verbose -- /c a.c"),

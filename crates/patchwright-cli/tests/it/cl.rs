@@ -71,10 +71,11 @@ fn bytes_at(sandbox: &Sandbox, image: &str, map: &str, name: &str) -> (Vec<u8>, 
     let offset =
         line.trim().split(':').nth(1).and_then(|text| usize::from_str_radix(text.split(' ').next()?, 16).ok()).unwrap();
     let bytes = sandbox.read(image);
-    let header = u32::from_le_bytes(bytes[0x3c..0x40].try_into().unwrap()) as usize;
+    let word = |at: usize| usize::try_from(u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap())).unwrap();
+    let header = word(0x3c);
     let optional = usize::from(u16::from_le_bytes(bytes[header + 20..header + 22].try_into().unwrap()));
     let section = header + 24 + optional;
-    let raw = u32::from_le_bytes(bytes[section + 20..section + 24].try_into().unwrap()) as usize;
+    let raw = word(section + 20);
     let at = raw + offset;
     (bytes[at - 16..at].to_vec(), bytes[at..at + 8].to_vec())
 }
@@ -335,4 +336,59 @@ fn old_clang_is_refused() {
     for issue in ["HP-D05", "59039", "76879", "76958"] {
         assert!(ran.stderr.contains(issue), "{ran:?}");
     }
+}
+
+/// What the driver relies on, or works around, in the tools as they are installed: when one of these changes, the plan can.
+#[test]
+fn clang_and_lld_have_the_traps_that_the_driver_knows() {
+    if !has_tools() {
+        return;
+    }
+    let sandbox = sandbox("i386:x86-64");
+    let tail = format!("-fuse-ld=lld /link /out:a.exe /map:a.map {LINK}");
+    let plain = |line: &str| {
+        let words: Vec<String> = format!("{line} {tail}").split_whitespace().map(str::to_owned).collect();
+        Ran::of(Command::new(&words[0]).args(&words[1..]).current_dir(sandbox.path("")))
+    };
+    // The first function of the section stands at its start, or behind a pad.
+    let first = || {
+        let map = String::from_utf8(sandbox.read("a.map")).unwrap();
+        let offsets = map.lines().filter_map(|line| line.trim().strip_prefix("0001:")?.split_once(' '));
+        offsets
+            .filter(|(_, rest)| rest.contains(".obj"))
+            .filter_map(|(offset, _)| u64::from_str_radix(offset, 16).ok())
+            .min()
+            .unwrap()
+    };
+    for (flags, padded) in [
+        // No debug information, no record, no pads, and no word about it.
+        ("/hotpatch", false),
+        ("/hotpatch /Z7", true),
+        ("/hotpatch -gline-tables-only", true),
+        ("/Z7 -Xclang -fms-hotpatch", false),
+        // Link-time optimisation drops the mark.
+        ("/hotpatch /Z7 -flto", false),
+    ] {
+        let ran = plain(&format!("clang-cl-19 /nologo /GS- /O2 {flags} a.c"));
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{flags}");
+        assert_eq!(first() >= 6, padded, "{flags}");
+    }
+    // A nop of two bytes in one, where the first instruction has one byte; behind ENDBR.
+    for (flags, name, expect) in [
+        ("/hotpatch /Z7", "nothing", &[0x66, 0x90, 0xc3][..]),
+        ("/hotpatch /Z7 -fcf-protection=branch", "nothing", &[0xf3, 0x0f, 0x1e, 0xfa, 0x66, 0x90, 0xc3]),
+        ("/hotpatch /Z7", "add", &[0x8d, 0x04, 0x11, 0xc3]),
+    ] {
+        assert_eq!(plain(&format!("clang-cl-19 /nologo /GS- /O2 {flags} a.c")).code, 0);
+        let entry = bytes_at(&sandbox, "a.exe", "a.map", name).1;
+        assert!(entry.starts_with(expect), "{flags} {name}: {entry:02x?}");
+    }
+    // ARM64: a bare option, which clang-cl writes by itself, and no later one helps.
+    kernel32(&sandbox, "arm64");
+    let ran = plain("clang-cl-19 --target=aarch64-pc-windows-msvc /nologo /GS- /hotpatch a.c");
+    assert!(ran.code != 0 && ran.stderr.contains("/functionpadmin: invalid argument for this machine"), "{ran:?}");
+    let ran = plain(
+        "clang-cl-19 --target=aarch64-pc-windows-msvc /nologo /GS- /O2 /clang:-fpatchable-function-entry=5,4 a.c",
+    );
+    assert!(ran.code != 0 && ran.stderr.contains("Incorrect size for"), "{ran:?}");
 }

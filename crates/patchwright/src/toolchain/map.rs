@@ -175,15 +175,14 @@ Memory map
             (GOLD, 0x6e2, None),
             (LLD, 0x1806, Some("/tmp/a-57.o")),
             (LLD, 0x1710, None),
-            (LLDMAP, 0x14000_1016, Some("w.exe.lto.obj")),
+            (LLDMAP, 0x1_4000_1016, Some("w.exe.lto.obj")),
             (MICROSOFT, 0x1_4000_1010, Some("w.obj")),
             (MICROSOFT, 0x1_4000_1020, Some("w.obj")),
             (MICROSOFT, 0x1_4000_1030, Some("util:g.obj")),
             ("", 0x1000, None),
             ("no map at all\n 0x 0x x\n", 0x1000, None),
         ] {
-            let base = if text == LLDMAP { 0x14000_0000 } else { 0x1_4000_0000 };
-            let map = LinkMap::read(text, base);
+            let map = LinkMap::read(text, 0x1_4000_0000);
             assert_eq!(map.object_at(address), expect, "{address:x} of {text}");
         }
         let symbols = LinkMap::read(MICROSOFT, 0).symbols;
