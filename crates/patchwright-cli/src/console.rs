@@ -50,6 +50,11 @@ impl Answer {
         Self { notes: notes.into_iter().collect(), ..self }
     }
 
+    /// Makes it end with the exit code of a tool that was run.
+    pub(crate) fn exit_code(self, exit_code: u8) -> Self {
+        Self { exit_code, ..self }
+    }
+
     /// Makes the answer a no.
     pub(crate) fn no(self) -> Self {
         Self { exit_code: ErrorKind::No.exit_code(), ..self }
@@ -84,6 +89,11 @@ impl Console {
         write_data(&answer.data)?;
         write_told(&self.told(&answer));
         Ok(answer.exit_code)
+    }
+
+    /// Tells at once, before a tool is run that has the streams to itself.
+    pub(crate) fn tell(&self, notes: &[String], warnings: &[String]) {
+        write_told(&self.told(&Answer::data(Vec::new()).warnings(warnings).notes(notes.iter().cloned())));
     }
 
     /// What goes with the data: nothing in JSON, where the report has it.

@@ -16,18 +16,33 @@ mod console;
 mod progress;
 #[cfg(test)]
 mod reference;
+mod sarif;
 mod text;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
+use patchwright::linker::Face;
+use patchwright::toolchain;
 
 use crate::cli::{Cli, Early};
+use crate::commands::driver::spell_out;
 use crate::console::Console;
 
 fn main() -> ExitCode {
     let typed: Vec<OsString> = std::env::args_os().collect();
+    if let Some(done) = toolchain::behind_gcc(&typed) {
+        return ExitCode::from(done.unwrap_or_else(|error| Console::new(false, false).error(&error)));
+    }
+    let typed = spell_out(typed);
+    // By the name of a linker it is one, whatever the arguments are.
+    if let Some(face) = typed.first().and_then(|called| Face::of(called)) {
+        let console = Console::new(false, false);
+        bug::hold_tongue();
+        let play = || commands::ld::play(face, &typed, &console).unwrap_or_else(|error| console.error(&error));
+        return ExitCode::from(bug::catch(&console, play));
+    }
     // Usage errors and panics have no parsed flags to ask, yet they too are printed as JSON and in the chosen colours.
     let early = Early::read(&typed);
     early.color.set();

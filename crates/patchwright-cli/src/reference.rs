@@ -10,9 +10,12 @@ use patchwright::ErrorKind;
 
 use crate::cli::Cli;
 use crate::commands::completions::{Shell, script};
-use crate::commands::{ExitCodes, apply, check, completions, diff, inspect, man, msimsp, msp, pcp, revert, status, verify};
+use crate::commands::{
+    ExitCodes, apply, cc, check, cl, completions, diff, inspect, ld, link, man, msimsp, msp, pcp, prepare, revert, status,
+    verify,
+};
 
-const EXIT_CODES: [(&str, ExitCodes); 12] = [
+const EXIT_CODES: [(&str, ExitCodes); 17] = [
     ("diff", diff::EXIT_CODES),
     ("apply", apply::EXIT_CODES),
     ("revert", revert::EXIT_CODES),
@@ -20,6 +23,11 @@ const EXIT_CODES: [(&str, ExitCodes); 12] = [
     ("inspect", inspect::EXIT_CODES),
     ("verify", verify::EXIT_CODES),
     ("check", check::EXIT_CODES),
+    ("cc", cc::EXIT_CODES),
+    ("cl", cl::EXIT_CODES),
+    ("link", link::EXIT_CODES),
+    ("prepare", prepare::EXIT_CODES),
+    ("ld", ld::EXIT_CODES),
     ("pcp", pcp::EXIT_CODES),
     ("msp", msp::EXIT_CODES),
     ("msimsp", msimsp::EXIT_CODES),

@@ -11,6 +11,9 @@
 //! | `patchwright check` | [`check()`] |
 //! | `patchwright msp` | [`msp::build()`], [`msp::inspect()`] |
 //! | `patchwright msimsp` | [`msp::create_patch_package_ex()`] |
+//! | `patchwright cc`, `cl`, `link` | [`toolchain::cc()`], [`toolchain::cl()`], [`toolchain::link()`] |
+//! | `patchwright prepare` | [`prepare()`] |
+//! | `patchwright ld`, `patchwright-linker` | [`linker::link()`], [`linker::drive()`] |
 //! | `patchwright pcp` | [`pcp::new()`], [`pcp::export()`], [`pcp::import()`], [`pcp::check()`] |
 //!
 //! This is the crate that knows paths, files, locks and journals. What a patch looks like is `patchwright-formats`;
@@ -29,6 +32,7 @@ mod error;
 mod file_delta;
 mod inspect;
 mod installer;
+pub mod linker;
 mod make;
 pub mod msp;
 mod options;
@@ -36,6 +40,7 @@ mod pa19;
 mod patch_file;
 pub mod pcp;
 mod pcp_images;
+mod prepare;
 mod progress;
 pub mod range_list;
 mod recognise;
@@ -44,7 +49,9 @@ mod records;
 mod regions_file;
 pub mod report;
 mod revert;
+pub mod rules;
 mod status;
+pub mod toolchain;
 mod transaction;
 mod tree_changes;
 mod verify;
@@ -60,6 +67,7 @@ pub use options::{
     UndoPolicy,
 };
 pub use pa19::{extract_header, signature};
+pub use prepare::{PrepareOptions, prepare};
 pub use progress::{Progress, Quiet};
 pub use revert::revert;
 pub use status::status;

@@ -1,10 +1,15 @@
 //! One file per verb: what was typed, what it means, the text of its report.
 
 pub(crate) mod apply;
+pub(crate) mod cc;
 pub(crate) mod check;
+pub(crate) mod cl;
 pub(crate) mod completions;
 pub(crate) mod diff;
+pub(crate) mod driver;
 pub(crate) mod inspect;
+pub(crate) mod ld;
+pub(crate) mod link;
 pub(crate) mod man;
 pub(crate) mod msimsp;
 pub(crate) mod msp;
@@ -12,6 +17,7 @@ mod msp_build;
 mod msp_inspect;
 mod pa19;
 pub(crate) mod pcp;
+pub(crate) mod prepare;
 pub(crate) mod revert;
 pub(crate) mod status;
 pub(crate) mod verify;
@@ -44,6 +50,11 @@ impl Command {
             Self::Inspect(args) => args.run(console),
             Self::Verify(args) => args.run(console),
             Self::Check(args) => args.run(console),
+            Self::Cc(args) => args.run(console),
+            Self::Cl(args) => args.run(console),
+            Self::Link(args) => args.run(console),
+            Self::Prepare(args) => args.run(console),
+            Self::Ld(args) => args.run(console),
             Self::Pcp(args) => args.run(console),
             Self::Msp(args) => args.run(console),
             Self::Msimsp(args) => args.run(console),
