@@ -427,7 +427,7 @@ fn what_lld_leaves_out() {
         if !flags.contains("lto") {
             assert_eq!(report.counts.failing, report.counts.required - 1, "{flags}");
             // The object is told the same before it is linked.
-            let object = check(&folder.path().join("a.obj"), &CheckOptions::default()).unwrap();
+            let object = check(&folder.path().join("a.obj"), &options).unwrap();
             let rules: Vec<_> =
                 object.causes.iter().map(|cause| (cause.rule.as_str(), cause.functions.len())).collect();
             assert_eq!(object.counts.failing, object.counts.required - 1, "{rules:?}");
