@@ -94,13 +94,13 @@ pub fn audit<'image>(image: &'image Image<'_>, min_pad: Option<usize>) -> Vec<Au
 }
 
 /// What is known after all code was read once.
-struct Sweep {
+pub(crate) struct Sweep {
     /// By target.
-    branches: Vec<Branch>,
+    pub(crate) branches: Vec<Branch>,
     /// For each function, where it ends: what its source says, but not beyond the next.
-    ends: Vec<u64>,
+    pub(crate) ends: Vec<u64>,
     /// For each function, filler before it that no earlier function owns.
-    pads: Vec<usize>,
+    pub(crate) pads: Vec<usize>,
     /// For each function, whether an earlier one says that it reaches beyond its entry.
     overlapped: Vec<bool>,
 }
@@ -117,7 +117,7 @@ struct Stretch<'a> {
 }
 
 impl Sweep {
-    fn of(image: &Image<'_>) -> Self {
+    pub(crate) fn of(image: &Image<'_>) -> Self {
         let functions = &image.functions;
         let mut sweep = Self {
             branches: Vec::new(),

@@ -51,9 +51,14 @@ pub struct Function {
 impl Function {
     /// Whether it comes from the start files of the toolchain, as far as names tell.
     pub fn is_runtime(&self) -> bool {
-        let by_name = self.names.iter().any(|name| RUNTIME_NAMES.contains(&name.as_str()));
+        let by_name = self.names.iter().any(|name| is_runtime_name(name));
         by_name || self.file.as_deref().is_some_and(|file| RUNTIME_FILES.contains(&file))
     }
+}
+
+/// Whether a function of this name comes from the start files of the toolchain.
+pub(crate) fn is_runtime_name(name: &str) -> bool {
+    RUNTIME_NAMES.contains(&name)
 }
 
 /// Functions of `crt1.o`, `crti.o` and `crtbegin.o`, and of mingw's start files.
