@@ -1,4 +1,4 @@
-//! Shows what the hot build finds: `cargo run --example hot -- OLD NEW`.
+//! Shows what the hot build finds: `cargo run --example hot -- OLD NEW [PART]`, and writes the part.
 
 use std::process::ExitCode;
 
@@ -6,8 +6,8 @@ use patchwright_image::hot::{HotError, build};
 
 fn main() -> ExitCode {
     let paths: Vec<_> = std::env::args_os().skip(1).collect();
-    let [old, new] = paths.as_slice() else {
-        eprintln!("hot OLD NEW");
+    let [old, new, rest @ ..] = paths.as_slice() else {
+        eprintln!("hot OLD NEW [PART]");
         return ExitCode::from(2);
     };
     let (Ok(old), Ok(new)) = (std::fs::read(old), std::fs::read(new)) else {
@@ -30,6 +30,12 @@ fn main() -> ExitCode {
             );
             made.line_only.iter().for_each(|name| println!("line numbers only: {name}"));
             made.warnings.iter().for_each(|warning| println!("warning: {warning}"));
+            if let Some(path) = rest.first()
+                && let Err(error) = std::fs::write(path, made.part.encode())
+            {
+                eprintln!("{error}");
+                return ExitCode::from(5);
+            }
             ExitCode::SUCCESS
         }
         Err(HotError::Refused(objections)) => {

@@ -259,6 +259,9 @@ impl HotPart {
         if part.unwind.is_some_and(|at| !part.body.holds(at, 4)) {
             return Err(reader.malformed("the unwind data lie outside the body"));
         }
+        if part.unwind.is_some() && part.body.text.last() != Some(&BREAKPOINT) {
+            return Err(reader.malformed("no breakpoint ends the code"));
+        }
         part.check_sites(&reader)?;
         reader.finish()?;
         Ok(part)
@@ -280,6 +283,8 @@ impl HotPart {
     }
 }
 
+/// `int3`, which ends the code where calls come back to it.
+pub const BREAKPOINT: u8 = 0xcc;
 const BASE_BODY: u8 = 0x80;
 const HAS_OLD: u8 = 1;
 const HAS_NEW: u8 = 2;
@@ -423,7 +428,7 @@ pub(crate) mod tests {
         HotPart {
             old_build: vec![1; 20],
             new_build: vec![2; 20],
-            body: Body { text: vec![0xc3; 64], rodata: vec![5; 5000], data: vec![0; 24], bss_bytes: 100 },
+            body: Body { text: vec![0xcc; 64], rodata: vec![5; 5000], data: vec![0; 24], bss_bytes: 100 },
             functions: vec![
                 function("f", old(0x1000, 32), Some((0, 32)), Some(entry)),
                 function("g", old(0x2000, 2), Some((32, 16)), Some(pad)),

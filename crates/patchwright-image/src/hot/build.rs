@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use patchwright_formats::hot::{
-    Base, Body, HotFunction, HotImport, HotPart, HotRelocation, MAX_BODY, OldCode, RelocationKind,
+    BREAKPOINT, Base, Body, HotFunction, HotImport, HotPart, HotRelocation, MAX_BODY, OldCode, RelocationKind,
 };
 
 use super::likeness::{Comparison, Likeness};
@@ -384,6 +384,8 @@ impl<'c, 'a, 'data> Builder<'c, 'a, 'data> {
             self.stubs.insert(import.clone(), body.text.len() as u64);
             body.text.extend([0xff, 0x25, 0, 0, 0, 0]);
         }
+        // A breakpoint for calls to come back to.
+        body.text.push(BREAKPOINT);
     }
 
     /// Returns where the unwind data begin.
