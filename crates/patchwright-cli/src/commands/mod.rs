@@ -8,6 +8,7 @@ pub(crate) mod inspect;
 pub(crate) mod man;
 mod pa19;
 pub(crate) mod pcp;
+mod processes;
 pub(crate) mod revert;
 pub(crate) mod status;
 pub(crate) mod verify;

@@ -111,6 +111,11 @@ impl Process {
         self.pid
     }
 
+    /// Its name.
+    pub fn name(&self) -> String {
+        super::discover::name(self.pid)
+    }
+
     fn field(&self, process: i32, name: &str) -> Option<String> {
         let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
