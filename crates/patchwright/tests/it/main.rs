@@ -9,6 +9,7 @@ mod file;
 mod folder;
 mod golden;
 mod hostile;
+mod live;
 mod memory;
 mod skips;
 mod tree;
