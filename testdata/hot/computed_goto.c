@@ -5,6 +5,7 @@
 #include "tick.h"
 OUT_OF_LINE int run(const unsigned char *code) {
     static const void *const labels[] = {&&stop, &&one, &&ten};
+    KEEP;
     int sum = 1;
     goto *labels[*code];
 one: sum += 10 * PICK(1, 2); goto *labels[*++code];

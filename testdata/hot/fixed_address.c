@@ -4,7 +4,7 @@
 //# after: value 2 of b, table 30
 #include "tick.h"
 static const char *names[] = {"a", "b"};
-OUT_OF_LINE const char *name(int i) { return names[i]; }
+OUT_OF_LINE const char *name(int i) { KEEP; return names[i]; }
 OUT_OF_LINE int pick(int i) {
     switch (i) {
     case 0: return 10;

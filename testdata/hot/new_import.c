@@ -4,6 +4,7 @@
 //# after: found llo, 42
 #include "tick.h"
 OUT_OF_LINE const char *find(const char *text, int letter) {
+    KEEP;
 #ifdef NEW
     static char copy[32];
     snprintf(copy, sizeof copy, "%s, %ld", (const char *)memchr(text, letter, strlen(text)), strtol("42", 0, 10));

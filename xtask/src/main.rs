@@ -8,13 +8,14 @@
 //! | [`bless`] | golden and generated files rewritten from the code |
 //! | [`corpus`] | pairs of real program files to measure on |
 //! | [`real`] | every promise about files, on the real pairs of the corpus |
-//! | [`mod@bench`] | size, time and memory against other tools on the corpus |
+//! | [`mod@bench`] | size, time and memory against other tools on the corpus; `bench_live` pauses of processes |
 //! | [`fuzz`] | every fuzz target for a short while |
 //! | [`dist`] | a release archive |
 //! | [`args`], [`run`], [`fetch`], [`elf`] | what these share |
 
 mod args;
 mod bench;
+mod bench_live;
 mod bless;
 mod corpus;
 mod demo;

@@ -102,7 +102,16 @@ pub(super) struct Piece {
 impl<'data> Program<'data> {
     /// What an address is. `symbol` is the value of the symbol that the relocation names.
     pub(super) fn place(&self, address: u64, symbol: Option<u64>) -> Place {
-        let named = symbol.and_then(|symbol| self.datum_named_at(symbol));
+        // A pointer may be meant for what lies outside, but not far: in a merged section the symbol is another's.
+        let near = |datum: &usize| {
+            let datum = &self.data[*datum];
+            let section = self.section_at(datum.address).or(self.section_at(datum.address.wrapping_sub(1)));
+            let inside = section.is_none_or(|section| {
+                address >= section.address.saturating_sub(NEAR) && address <= section.address + section.size + NEAR
+            });
+            inside && address >= datum.address.saturating_sub(NEAR) && address <= datum.address + datum.size + NEAR
+        };
+        let named = symbol.and_then(|symbol| self.datum_named_at(symbol)).filter(near);
         if let Some(datum) = named {
             return Place::Datum(datum, address.wrapping_sub(self.data[datum].address).cast_signed());
         }
@@ -407,4 +416,6 @@ impl<'data> Program<'data> {
     }
 }
 
+/// How far outside of its variable a pointer may point.
+const NEAR: u64 = 1 << 16;
 const ASSERTS: [&str; 2] = ["__assert_fail", "__assert_perror_fail"];

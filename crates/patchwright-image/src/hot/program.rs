@@ -195,7 +195,8 @@ impl<'data> Program<'data> {
                 continue;
             }
             let undefined = symbol.st_shndx(LE) == elf::SHN_UNDEF || symbol.st_shndx(LE) == elf::SHN_ABS;
-            if undefined || name.is_empty() || kind == elf::STT_SECTION {
+            // The linker's mark of an end is no variable, whatever its type says.
+            if undefined || name.is_empty() || kind == elf::STT_SECTION || name == "__TMC_END__" {
                 continue;
             }
             let (address, size) = (symbol.st_value(LE), symbol.st_size(LE));

@@ -109,7 +109,9 @@ fn read_unit(dwarf: &Dwarf<Slice<'_>>, unit: &Unit<Slice<'_>>, found: &mut Layou
             }
             _ => {}
         }
-        path.push(name.unwrap_or_default());
+        // A name belongs to what is inside it, but not to the source file.
+        let scope = entry.tag() != gimli::DW_TAG_compile_unit;
+        path.push(name.filter(|_| scope).unwrap_or_default());
     }
     keep(open.take(), found);
     Ok(())

@@ -151,17 +151,19 @@ fn check(name: &str) {
     }
     let times = case.one("times").map_or(2, |times| times.parse().unwrap());
     for _ in 0..times {
+        let mark = running.mark();
         let applied = apply(&patch, &built.old, &hot_only(running.pid(), patient()), &Quiet).unwrap();
         assert_eq!(applied.processes[0].outcome, ProcessOutcome::Applied);
-        running.wait_for(case.one("after").unwrap(), running.mark());
+        running.wait_for(case.one("after").unwrap(), mark);
+        let mark = running.mark();
         let reverted = revert(&patch, &built.old, &revert_only(running.pid(), patient()), &Quiet).unwrap();
         assert_eq!(reverted.processes[0].outcome, ProcessOutcome::Reverted);
         // What is new prints its first line once; later rounds show what comes after it.
         if case.one("reverted") == case.one("after") || times == 2 && case.one("reverted").is_some() {
-            running.wait_for(case.one("reverted").unwrap(), running.mark());
+            running.wait_for(case.one("reverted").unwrap(), mark);
             return;
         }
-        running.wait_for(before, running.mark());
+        running.wait_for(before, mark);
     }
 }
 
