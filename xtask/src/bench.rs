@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::args::Args;
 use crate::run::{cargo, has, output, root, show, target_dir, today};
 use crate::setup::{Group, ensure};
-use crate::{Failure, Result, bench_check, corpus};
+use crate::{Failure, Result, bench_check, bench_live, corpus};
 
 pub(crate) fn run(mut args: Args) -> Result {
     let dir = root().join(args.value("--corpus")?.as_deref().unwrap_or("corpus"));
@@ -15,7 +15,8 @@ pub(crate) fn run(mut args: Args) -> Result {
         [what] if what == "delta" => delta(&dir, &DELTA, pairs, out),
         [what] if what == "pa19" => delta(&dir, &PA19, pairs, out),
         [what] if what == "check" => bench_check::run(&dir, pairs, out),
-        _ => Err(Failure::Usage("bench what? There are: delta, pa19, check".into())),
+        [what] if what == "live" => bench_live::run(),
+        _ => Err(Failure::Usage("bench what? There are: delta, pa19, check, live".into())),
     }
 }
 

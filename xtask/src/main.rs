@@ -10,7 +10,7 @@
 //! | [`real`] | every promise about files, on the real pairs of the corpus |
 //! | [`matrix`] | `check` over all combinations of compilers and their flags |
 //! | [`images`] | `check` on the images of the corpus, against counts that were looked at once |
-//! | [`mod@bench`] | size, time and memory against other tools on the corpus |
+//! | [`mod@bench`] | size, time and memory against other tools on the corpus; `bench_live` pauses of processes |
 //! | [`fuzz`] | every fuzz target for a short while |
 //! | [`dist`] | a release archive |
 //! | [`args`], [`run`], [`fetch`], [`elf`] | what these share |
@@ -18,6 +18,7 @@
 mod args;
 mod bench;
 mod bench_check;
+mod bench_live;
 mod bless;
 mod corpus;
 mod demo;

@@ -38,9 +38,12 @@ impl Kind {
     pub const COLD: Self = Self(*b"COLD");
     /// What an undo record knows beyond a patch: see `docs/formats/undo.md`.
     pub const UNDO: Self = Self(*b"UNDO");
+    /// What running processes of one old build get: see `docs/formats/hot.md`. Who does not know it can still patch
+    /// files.
+    pub const HOT: Self = Self(*b"HOTP");
 
     fn is_known(self) -> bool {
-        [Self::MANIFEST, Self::COLD, Self::UNDO].contains(&self)
+        [Self::MANIFEST, Self::COLD, Self::UNDO, Self::HOT].contains(&self)
     }
 }
 
@@ -303,7 +306,7 @@ impl<W: Write + Seek> ContainerWriter<W> {
         Ok(Self { out, at: HEADER_LEN, entries: Vec::new() })
     }
 
-    /// Appends a required blob that `write` produces, and returns its index and what `write` returned.
+    /// Appends a blob that `write` produces, required unless files can be patched without it, and returns its index and what `write` returned.
     pub fn add<T, E: From<io::Error>>(
         &mut self,
         kind: Kind,
@@ -313,7 +316,8 @@ impl<W: Write + Seek> ContainerWriter<W> {
         let made = write(&mut blob)?;
         let (len, hash) = (blob.len, *blob.hasher.finalize().as_bytes());
         let range = ByteRange::new(self.at, len);
-        self.entries.push(Entry { kind, required: true, detached: false, range, hash });
+        let required = kind != Kind::HOT;
+        self.entries.push(Entry { kind, required, detached: false, range, hash });
         self.at += len;
         Ok((self.entries.len() - 1, made))
     }

@@ -12,12 +12,14 @@
 //! | [`manifest`] | what a patch is for, from which versions, to which |
 //! | [`lzx`] | LZX DELTA, the compression of PA19 patches |
 //! | [`journal`] | the steps of a change under way |
+//! | [`hot`] | what running processes get, and the record that they keep of it |
 //! | [`undo`] | what an undo record adds to a patch |
 
 #![cfg_attr(test, allow(clippy::cast_possible_truncation))]
 
 pub mod container;
 pub mod error;
+pub mod hot;
 pub mod journal;
 pub mod lzx;
 pub mod manifest;

@@ -8,6 +8,7 @@
 //! - `code`: instructions of each machine: first instruction, filler, branches;
 //! - `entry_nops`: what GCC leaves undone in objects, mended in place; `producer`: who made an object;
 //! - `prepare`: makes room in an object for what the rules ask;
+//! - [`hot`]: what differs between two builds of a program, as a patch for processes that run the old one;
 //! - `rule`: the rules as data; `audit`: the rules applied, function by function.
 //!
 //! Nothing here does I/O, and no input makes it panic. The same image gives the same answer on any number of threads.
@@ -17,6 +18,7 @@ mod audit;
 mod code;
 mod entry_nops;
 mod error;
+pub mod hot;
 mod image;
 mod prepare;
 mod producer;

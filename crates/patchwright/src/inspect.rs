@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::make::apply_error;
 use crate::pa19::{Pa19File, is_pa19};
 use crate::patch_file::Patch;
+use crate::processes::hot_report;
 use crate::report::{
     ChangeKind, InspectReport, InspectedBlob, InspectedChange, InspectedDelta, InspectedNew, InspectedOld,
     InspectedRange, InspectedRetain, InspectedStream, InspectedTree, Inspection, Subject, hex,
@@ -34,6 +35,7 @@ pub fn inspect(patch: &Path) -> Result<Inspection> {
         olds: Vec::new(),
         tree: Vec::new(),
         blobs: blobs(&patch)?,
+        hot: patch.hot_parts()?.iter().map(|part| hot_report(part, Vec::new())).collect(),
     };
     match &patch.manifest {
         Manifest::File(manifest) => {

@@ -17,7 +17,8 @@
 //! | `patchwright pcp` | [`pcp::new()`], [`pcp::export()`], [`pcp::import()`], [`pcp::check()`] |
 //!
 //! This is the crate that knows paths, files, locks and journals. What a patch looks like is `patchwright-formats`;
-//! how bytes become other bytes is `patchwright-delta`; what is a function is `patchwright-image`; databases of Windows
+//! how bytes become other bytes is `patchwright-delta`; what is a function is `patchwright-image`; running processes
+//! are `patchwright-live`; databases of Windows
 //! Installer are `patchwright-msi`.
 
 #[cfg(test)]
@@ -41,6 +42,7 @@ mod patch_file;
 pub mod pcp;
 mod pcp_images;
 mod prepare;
+mod processes;
 mod progress;
 pub mod range_list;
 mod recognise;
@@ -63,8 +65,8 @@ pub use diff::diff;
 pub use error::{Error, ErrorKind, Result};
 pub use inspect::inspect;
 pub use options::{
-    ApplyOptions, DiffOptions, HardLinks, Lzx, Pa19Options, Pa19Profile, PatchFormat, RevertOptions, SignatureOptions,
-    UndoPolicy,
+    ApplyOptions, DiffOptions, HardLinks, Limits, Lzx, Pa19Options, Pa19Profile, Parts, PatchFormat, Processes,
+    RevertOptions, SignatureOptions, UndoPolicy,
 };
 pub use pa19::{extract_header, signature};
 pub use prepare::{PrepareOptions, prepare};

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use patchwright_formats::{ByteRange, RetainRange};
+pub use patchwright_live::Limits;
 
 use crate::range_list::RangeArg;
 
@@ -22,6 +23,9 @@ pub struct DiffOptions {
     pub threads: Option<usize>,
     /// The format of the patch.
     pub format: PatchFormat,
+    /// Whether running processes can get it too. Only for single files, of which all versions are ELF programs or
+    /// libraries linked with their relocations kept: see `docs/guide/patch-a-process.md`.
+    pub hot: bool,
 }
 
 /// The format of a patch.
@@ -110,6 +114,36 @@ pub struct ApplyOptions {
     pub undo: UndoPolicy,
     /// What to do with a target that has other names.
     pub hard_links: HardLinks,
+    /// Which processes get the patch as well.
+    pub processes: Processes,
+    /// Whether the file or the processes alone get it.
+    pub parts: Parts,
+    /// How long a process may stand still and be tried.
+    pub limits: Limits,
+}
+
+/// Which processes a verb is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Processes {
+    /// None.
+    #[default]
+    None,
+    /// All that run a build that the patch knows.
+    Running,
+    /// These, by number.
+    Numbered(Vec<i32>),
+}
+
+/// Which part of a patch is applied or taken back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Parts {
+    /// The file, and the processes that are named.
+    #[default]
+    All,
+    /// The file alone.
+    ColdOnly,
+    /// The processes alone; the file stays as it is.
+    HotOnly,
 }
 
 /// Choices of [`revert`](crate::revert()).
@@ -119,6 +153,12 @@ pub struct RevertOptions {
     pub dry_run: bool,
     /// What to do with a target that has other names.
     pub hard_links: HardLinks,
+    /// From which processes the patch is taken as well.
+    pub processes: Processes,
+    /// Whether the file or the processes alone lose it.
+    pub parts: Parts,
+    /// How long a process may stand still and be tried.
+    pub limits: Limits,
 }
 
 /// Whether `apply` keeps what `revert` needs.

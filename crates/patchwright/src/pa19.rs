@@ -253,6 +253,7 @@ pub(crate) fn diff(
         new_bytes: new_bytes.len() as u64,
         olds: olds.iter().enumerate().map(report).collect(),
         tree: None,
+        hot: Vec::new(),
         warnings,
     })
 }

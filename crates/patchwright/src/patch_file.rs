@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use patchwright_formats::hot::{HotPart, MAX_BODY};
 use patchwright_formats::undo::Undo;
 use patchwright_formats::{Container, FormatError, Kind, Manifest, PatchId, ReadAt, Section};
 
@@ -12,6 +13,8 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// Longest undo blob that is read: about what a million entries with ACLs need.
 const MAX_UNDO_LEN: u64 = 256 << 20;
+/// Longest hot part that is read: code and what ties it to the program.
+const MAX_HOT_LEN: u64 = 2 * MAX_BODY;
 /// A compressed manifest is not longer than one that is not.
 const MAX_MANIFEST_BLOB_LEN: u64 = patchwright_formats::manifest::MAX_MANIFEST_LEN + 16;
 
@@ -83,6 +86,19 @@ impl Patch {
     /// Compares one blob with its hash.
     pub(crate) fn verify(&self, index: usize) -> Result<()> {
         self.container.verify(&*self.file, index).map_err(|error| Error::format(&error, &self.path))
+    }
+
+    /// What running processes get, for each old version that the patch has a hot part for.
+    pub(crate) fn hot_parts(&self) -> Result<Vec<HotPart>> {
+        let fault = |error: FormatError| Error::format(&error, &self.path);
+        let blobs = self.container.entries().iter().enumerate().filter(|(_, entry)| entry.kind == Kind::HOT);
+        blobs
+            .map(|(index, _)| {
+                self.verify(index)?;
+                let blob = self.container.read_blob(&*self.file, index, MAX_HOT_LEN).map_err(fault)?;
+                HotPart::decode(&blob).map_err(fault)
+            })
+            .collect()
     }
 
     /// Compares all blobs with their hashes.

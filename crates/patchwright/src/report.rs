@@ -62,6 +62,9 @@ pub struct DiffReport {
     /// What happened to the entries of a tree, seen from the first old version; absent for a file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tree: Option<TreeSummary>,
+    /// What running processes get, for each old version; absent without `--hot`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hot: Vec<HotReport>,
     /// What the caller should know: ranges dropped, versions merged, size traded for memory.
     pub warnings: Vec<String>,
 }
@@ -97,6 +100,109 @@ pub struct TreeSummary {
     pub unchanged: usize,
 }
 
+/// What running processes of one build get.
+#[derive(Clone, Debug, Serialize)]
+pub struct HotReport {
+    /// The build identity of the old version.
+    pub old_build: Hex,
+    /// The build identity of the new version.
+    pub new_build: Hex,
+    /// Bytes of new code.
+    pub code_bytes: u64,
+    /// Bytes of new constants and variables.
+    pub data_bytes: u64,
+    /// What is switched together.
+    pub functions: Vec<HotFunctionReport>,
+    /// Functions that differ in line numbers alone and are left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub line_only: Vec<String>,
+}
+
+/// A function of a hot part.
+#[derive(Clone, Debug, Serialize)]
+pub struct HotFunctionReport {
+    /// Its name in the symbol table.
+    pub name: String,
+    /// Why it is in the set.
+    pub why: String,
+    /// Whether the old version does not have it.
+    pub new: bool,
+}
+
+/// What was done to a process.
+#[derive(Clone, Debug, Serialize)]
+pub struct ProcessReport {
+    /// Its number.
+    pub pid: i32,
+    /// Its name.
+    pub name: String,
+    /// What came of it.
+    pub outcome: ProcessOutcome,
+    /// Functions redirected or given back.
+    pub functions: usize,
+    /// Threads at the stop.
+    pub threads: usize,
+    /// How long it stood still, in microseconds.
+    pub pause_us: u64,
+    /// How often it was stopped.
+    pub attempts: usize,
+    /// Memory added to it.
+    pub memory_bytes: u64,
+    /// Identity of the patch that this one took the place of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<Hex>,
+    /// Whether the work of a call that had died was taken back first.
+    pub repaired: bool,
+}
+
+/// What came of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProcessOutcome {
+    /// It is patched now.
+    Applied,
+    /// It was patched already.
+    AlreadyApplied,
+    /// It runs the new build.
+    AlreadyNew,
+    /// It runs its old code again.
+    Reverted,
+    /// It does not have the patch.
+    NotApplied,
+    /// It would be patched, or the patch be taken back (`--dry-run`).
+    WouldChange,
+}
+
+/// A process and its patches.
+#[derive(Clone, Debug, Serialize)]
+pub struct ProcessStatus {
+    /// Its number.
+    pub pid: i32,
+    /// Its name.
+    pub name: String,
+    /// Its patches.
+    pub patches: Vec<LivePatchReport>,
+}
+
+/// A patch of a process.
+#[derive(Clone, Debug, Serialize)]
+pub struct LivePatchReport {
+    /// Its identity.
+    pub id: Hex,
+    /// `active`; `idle` after a revert; `unfinished` if a call died half-way.
+    pub state: &'static str,
+    /// The build that it starts from.
+    pub old_build: Hex,
+    /// The build that it leads to.
+    pub new_build: Hex,
+    /// When it was applied, in seconds since 1970.
+    pub since: u64,
+    /// Memory that it takes.
+    pub memory_bytes: u64,
+    /// The functions that it replaces.
+    pub functions: Vec<String>,
+}
+
 /// What `apply` did.
 #[derive(Clone, Debug, Serialize)]
 pub struct ApplyReport {
@@ -126,6 +232,9 @@ pub struct ApplyReport {
     /// An earlier call had died half-way: what became of its work.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recovered: Option<Recovered>,
+    /// What was done to processes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub processes: Vec<ProcessReport>,
     /// What the caller should know.
     pub warnings: Vec<String>,
 }
@@ -140,6 +249,8 @@ pub enum ApplyOutcome {
     AlreadyNew,
     /// It would have been applied; nothing was changed (`--dry-run`).
     WouldApply,
+    /// The target was left alone; the patch was for processes (`--hot-only`).
+    Untouched,
 }
 
 /// What became of the work of a call that died half-way.
@@ -169,6 +280,9 @@ pub struct RevertReport {
     /// An earlier call had died half-way: what became of its work.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recovered: Option<Recovered>,
+    /// What was done to processes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub processes: Vec<ProcessReport>,
     /// What the caller should know.
     pub warnings: Vec<String>,
 }
@@ -183,6 +297,8 @@ pub enum RevertOutcome {
     AlreadyOld,
     /// It would have been reverted; nothing was changed (`--dry-run`).
     WouldRevert,
+    /// The target was left alone; only processes lost the patch (`--hot-only`).
+    Untouched,
 }
 
 /// What `inspect` found in a patch.
@@ -213,6 +329,9 @@ pub struct InspectReport {
     pub tree: Vec<InspectedTree>,
     /// The blobs of the container, in file order.
     pub blobs: Vec<InspectedBlob>,
+    /// What running processes get.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hot: Vec<HotReport>,
 }
 
 /// The new version of a file.
@@ -496,13 +615,16 @@ pub enum VerifyAnswer {
 pub struct StatusReport {
     /// `patchwright.status/1`.
     pub schema: &'static str,
-    /// What was asked about.
-    #[serde(serialize_with = "lossy")]
-    pub target: PathBuf,
+    /// The file or folder that was asked about.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "lossy_if_any")]
+    pub target: Option<PathBuf>,
     /// The patches that can be taken back, the latest first.
     pub applied: Vec<AppliedPatch>,
     /// A call died half-way; the next `apply` or `revert` finishes or undoes its work.
     pub unfinished: bool,
+    /// The processes that were asked about.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub processes: Vec<ProcessStatus>,
 }
 
 /// A patch that can be taken back.

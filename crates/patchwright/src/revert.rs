@@ -14,9 +14,10 @@ use crate::disk::Disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::file_delta::{FileDelta, PwpFile};
 use crate::make::make_new;
-use crate::options::RevertOptions;
+use crate::options::{Parts, RevertOptions};
 use crate::pa19::Opened;
 use crate::patch_file::Patch;
+use crate::processes;
 use crate::progress::Progress;
 use crate::recognise::Version;
 use crate::recognise_tree::recognise_tree;
@@ -33,13 +34,33 @@ const TAKEN_RECORD: u64 = 1;
 pub fn revert(patch: &Path, target: &Path, options: &RevertOptions, progress: &dyn Progress) -> Result<RevertReport> {
     let patch = match Opened::open(patch)? {
         Opened::Pwp(patch) => patch,
-        Opened::Pa19(patch) => return revert_single(&patch, target, options, progress),
+        Opened::Pa19(patch) => {
+            processes::refuse_without_hot_part(&options.processes)?;
+            return revert_single(&patch, target, options, progress);
+        }
     };
+    let chosen = processes::choose(&patch, &options.processes)?;
+    // The processes first: the file that a restart would start stays the new one until they run the old code.
+    let done = processes::revert(&patch, &chosen, &options.limits, options.dry_run)?;
+    if options.parts == Parts::HotOnly {
+        let report = report(patch.id(), RevertOutcome::Untouched);
+        return Ok(RevertReport { target: target.to_owned(), processes: done, ..report });
+    }
+    let report = revert_files(&patch, target, options, progress)?;
+    Ok(RevertReport { processes: done, ..report })
+}
+
+fn revert_files(
+    patch: &Patch,
+    target: &Path,
+    options: &RevertOptions,
+    progress: &dyn Progress,
+) -> Result<RevertReport> {
     match &patch.manifest {
-        Manifest::File(manifest) => revert_single(&PwpFile { patch: &patch, manifest }, target, options, progress),
+        Manifest::File(manifest) => revert_single(&PwpFile { patch, manifest }, target, options, progress),
         Manifest::Tree(manifest) => {
             let place = FolderPlace::of(target)?;
-            revert_tree(&place.disk, &patch, manifest, options, progress)
+            revert_tree(&place.disk, patch, manifest, options, progress)
                 .map(|report| RevertReport { target: target.to_owned(), ..report })
                 .map_err(|error| error.under(target, Path::new(""), target))
         }
@@ -246,6 +267,7 @@ pub(crate) fn report(id: PatchId, outcome: RevertOutcome) -> RevertReport {
         outcome,
         written_bytes: 0,
         recovered: None,
+        processes: Vec::new(),
         warnings: Vec::new(),
     }
 }

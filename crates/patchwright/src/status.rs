@@ -11,14 +11,31 @@ use crate::disk::Disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::file_delta::PwpFile;
 use crate::patch_file::Patch;
+use crate::processes;
 use crate::recognise::Version;
 use crate::recognise_tree::recognise_tree;
 use crate::records::{Shelf, reverts};
 use crate::report::{AppliedPatch, StatusReport, hex};
 use crate::transaction::is_unfinished;
 
-/// Lists the patches that can be taken back from the file or folder at `target`, the latest first. Changes nothing.
-pub fn status(target: &Path) -> Result<StatusReport> {
+/// Lists the patches that can be taken back from the file or folder at `target`, the latest first, and those of the
+/// processes `pids`. Changes nothing, and stops nobody.
+pub fn status(target: Option<&Path>, pids: &[i32]) -> Result<StatusReport> {
+    let processes = pids.iter().map(|pid| processes::status(*pid)).collect::<Result<_>>()?;
+    let report = match target {
+        Some(target) => status_of_target(target)?,
+        None => StatusReport {
+            schema: "patchwright.status/1",
+            target: None,
+            applied: Vec::new(),
+            unfinished: false,
+            processes: Vec::new(),
+        },
+    };
+    Ok(StatusReport { processes, ..report })
+}
+
+fn status_of_target(target: &Path) -> Result<StatusReport> {
     let is_folder = target.metadata().map_err(|error| Error::io("find the target", target, &error))?.is_dir();
     let (root, disk, name) = if is_folder {
         let place = FolderPlace::of(target)?;
@@ -40,7 +57,8 @@ pub fn status(target: &Path) -> Result<StatusReport> {
             });
         }
         let unfinished = is_unfinished(&disk)?;
-        Ok(StatusReport { schema: "patchwright.status/1", target: target.to_owned(), applied, unfinished })
+        let target = Some(target.to_owned());
+        Ok(StatusReport { schema: "patchwright.status/1", target, applied, unfinished, processes: Vec::new() })
     };
     list().map_err(|error| error.under(&root, name.as_deref().unwrap_or(Path::new("")), target))
 }

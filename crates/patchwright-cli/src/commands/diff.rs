@@ -7,6 +7,7 @@ use patchwright::report::DiffReport;
 use patchwright::{DiffOptions, Error, ErrorKind, Result};
 
 use super::pa19::{Format, Pa19Args};
+use super::processes::hot_text;
 use super::{Examples, ExitCodes, after_help, tree_summary};
 use crate::console::{Answer, Console};
 use crate::progress::progress;
@@ -15,7 +16,7 @@ use crate::text::{Align, HEADING, Table, byte_cells, bytes, escape, escape_path,
 pub(crate) const EXIT_CODES: ExitCodes = &[
     (0, "the patch is written"),
     (1, "there is nothing to patch: the old versions are the new version already"),
-    (3, "an input or the regions file is malformed or unsupported"),
+    (3, "an input or the regions file is malformed or unsupported; --hot: processes cannot be given this change"),
     (5, "reading or writing failed; no patch is left behind"),
 ];
 
@@ -33,6 +34,7 @@ const EXAMPLES: Examples = &[
         "A patch that Windows Installer applies",
         "patchwright diff old.dll new.dll -o fix.pa19 --format pa19 --ignore 0x3c0+16",
     ),
+    ("A patch for the file and for running processes", "patchwright diff app-1.0 app-1.1 -o fix.pwp --hot"),
     ("Folders", "patchwright diff tree-1.0/ tree-1.1/ -o fix.pwp --regions regions.toml"),
 ];
 
@@ -76,6 +78,11 @@ pub(crate) struct Args {
     /// The format of the patch
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+    /// Make a part for running processes too, so that `apply --running` and `apply --pid` work
+    ///
+    /// Single files only: ELF programs and libraries for x86-64, all versions linked with -Wl,--emit-relocs.
+    #[arg(long)]
+    hot: bool,
     #[command(flatten)]
     pa19: Pa19Args,
 }
@@ -103,6 +110,7 @@ impl Args {
             max_memory_bytes: self.max_memory,
             threads: self.threads,
             format: self.pa19.format(self.format)?,
+            hot: self.hot,
             ..DiffOptions::default()
         };
         for text in &self.ignore {
@@ -178,7 +186,7 @@ fn text(report: &DiffReport) -> String {
         let methods = if old.methods.is_empty() { "-".to_owned() } else { old.methods.join(", ") };
         table.row([number, size, human_size, delta, human_delta, methods, escape_path(&old.path)]);
     }
-    text + &table.render()
+    text + &table.render() + &hot_text(&report.hot)
 }
 
 #[cfg(test)]
@@ -226,6 +234,7 @@ mod tests {
                 DiffedOld { path: "t\u{7}wo".into(), bytes: 7, delta_bytes: 0, methods: vec![] },
             ],
             tree: Some(TreeSummary { changed: 2, unchanged: 1, ..TreeSummary::default() }),
+            hot: vec![],
             warnings: vec![],
         };
         let text = anstream::adapter::strip_str(&text(&report)).to_string();

@@ -11,6 +11,7 @@ use patchwright::report::{
 use patchwright::{Error, ErrorKind, Result, SignatureOptions};
 
 use super::pa19;
+use super::processes::hot_text;
 use super::{Examples, ExitCodes, after_help, range_counts, tree_summary};
 use crate::console::{Answer, Console};
 use crate::text::{Align, HEADING, Table, byte_cells, bytes, count, counted, escape, escape_path, facts, share};
@@ -88,7 +89,7 @@ fn text(report: &InspectReport) -> String {
     text += &blobs(&report.blobs, report.patch_bytes);
     let deltas = report.blobs.iter().enumerate().filter_map(|(index, blob)| Some((index, blob.delta.as_ref()?)));
     text.extend(deltas.map(|(index, found)| delta(index, found, report.patch_bytes)));
-    text
+    text + &hot_text(&report.hot)
 }
 
 fn head(report: &InspectReport) -> String {
@@ -252,6 +253,7 @@ mod tests {
             olds: vec![],
             tree: vec![],
             blobs: vec![],
+            hot: vec![],
         }
     }
 

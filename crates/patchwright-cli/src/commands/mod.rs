@@ -18,6 +18,7 @@ mod msp_inspect;
 mod pa19;
 pub(crate) mod pcp;
 pub(crate) mod prepare;
+mod processes;
 pub(crate) mod revert;
 pub(crate) mod status;
 pub(crate) mod verify;

@@ -6,6 +6,7 @@ use patchwright::report::{RevertOutcome, RevertReport};
 use patchwright::{Result, RevertOptions};
 
 use super::apply::hard_links;
+use super::processes::{ProcessArgs, process_lines};
 use super::{Examples, ExitCodes, after_help, recovered_note};
 use crate::console::{Answer, Console};
 use crate::progress::progress;
@@ -22,6 +23,7 @@ pub(crate) const EXIT_CODES: ExitCodes = &[
 
 const EXAMPLES: Examples = &[
     ("Take a patch back", "patchwright revert fix.pwp /opt/app/app"),
+    ("Take it back from running processes, and from the file", "patchwright revert fix.pwp /opt/app/app --running"),
     ("See which patches can be taken back", "patchwright status /opt/app/app"),
 ];
 
@@ -43,20 +45,28 @@ pub(crate) struct Args {
     /// Replace TARGET although it has other names (hard links), which stay as they are
     #[arg(long)]
     break_hard_links: bool,
+    #[command(flatten)]
+    processes: ProcessArgs,
 }
 
 impl Args {
     pub(crate) fn run(&self, console: &Console) -> Result<Answer> {
-        let options = RevertOptions { dry_run: self.dry_run, hard_links: hard_links(self.break_hard_links) };
+        let options = RevertOptions {
+            dry_run: self.dry_run,
+            hard_links: hard_links(self.break_hard_links),
+            processes: self.processes.processes(),
+            parts: self.processes.parts(),
+            limits: self.processes.limits(),
+        };
         let report = patchwright::revert(&self.patch, &self.target, &options, progress(console).as_ref())?;
-        let notes = recovered_note(report.recovered);
+        let notes = recovered_note(report.recovered).into_iter().chain(self.processes.note(&report.processes));
         Ok(console.report(&report, text)?.warnings(&report.warnings).notes(notes))
     }
 }
 
 fn text(report: &RevertReport) -> String {
     let target = escape_path(&report.target);
-    match report.outcome {
+    let file = match report.outcome {
         RevertOutcome::Reverted => {
             format!("{target} is again what it was before the patch\n  written  {}\n", bytes(report.written_bytes))
         }
@@ -64,5 +74,7 @@ fn text(report: &RevertReport) -> String {
         RevertOutcome::WouldRevert => {
             format!("{target} would become what it was before the patch; nothing is changed\n")
         }
-    }
+        RevertOutcome::Untouched => format!("{target} stays as it is\n"),
+    };
+    file + &process_lines(&report.processes)
 }

@@ -15,6 +15,7 @@ use crate::image::{Address, Image, Machine};
 use crate::rule::Rule;
 use crate::starts::Function;
 
+pub(crate) use sweep::Sweep;
 pub use whole::findings;
 
 /// Longer pads are cut: no form of jump needs more, and a jump of two bytes reaches no further.

@@ -25,21 +25,21 @@ const NEAR_BOUND: usize = 16;
 const NEAR_CANDIDATES: usize = 16;
 
 /// What is known after all code was read once.
-pub(super) struct Sweep {
+pub(crate) struct Sweep {
     /// Ways of control that end near an entry, by target.
-    pub(super) edges: Vec<Edge>,
+    pub(crate) edges: Vec<Edge>,
     /// Tables between code, by address.
     pub(super) tables: Vec<(u64, u64)>,
     /// For each function, where it ends: what its source says, but not beyond the next.
     pub(super) ends: Vec<u64>,
     /// For each function, filler before it that no earlier function owns.
-    pub(super) pads: Vec<usize>,
+    pub(crate) pads: Vec<usize>,
     /// For each function, whether an earlier one says that it reaches beyond its entry.
     pub(super) overlapped: Vec<bool>,
 }
 
 impl Sweep {
-    pub(super) fn of(image: &Image<'_>) -> Self {
+    pub(crate) fn of(image: &Image<'_>) -> Self {
         let functions = &image.functions;
         let mut sweep = Self {
             edges: Vec::new(),

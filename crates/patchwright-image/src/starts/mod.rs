@@ -18,7 +18,7 @@ mod codeview;
 mod dwarf;
 mod eh_frame;
 mod link_map;
-mod origin;
+pub(crate) mod origin;
 mod pdata;
 mod pdb;
 mod symbols;

@@ -172,6 +172,11 @@ fn is_rust_unit(file: &str) -> bool {
     })
 }
 
+/// Whether a function of this name comes from the start files of the toolchain, or its runtime.
+pub(crate) fn is_runtime_name(name: &str) -> bool {
+    of_name(name).is_some()
+}
+
 fn of_name(name: &str) -> Option<&'static str> {
     if START_NAMES.contains(&name) || name.starts_with("__x86.get_pc_thunk.") {
         return Some(START_FILES);

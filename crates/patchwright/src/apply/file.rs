@@ -322,6 +322,7 @@ pub(crate) fn report(id: PatchId, outcome: ApplyOutcome) -> ApplyReport {
         undo_bytes: None,
         tree: None,
         recovered: None::<Recovered>,
+        processes: Vec::new(),
         warnings: Vec::new(),
     }
 }

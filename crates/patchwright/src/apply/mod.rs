@@ -16,10 +16,12 @@ use patchwright_formats::journal::RawPath;
 use crate::disk::{Disk, OsDisk};
 use crate::error::{Error, ErrorKind, Result};
 use crate::file_delta::{FileDelta, PwpFile};
-use crate::options::{ApplyOptions, HardLinks};
+use crate::options::{ApplyOptions, HardLinks, Parts, Processes};
 use crate::pa19::Opened;
+use crate::patch_file::Patch;
+use crate::processes;
 use crate::progress::Progress;
-use crate::report::ApplyReport;
+use crate::report::{ApplyOutcome, ApplyReport};
 
 /// Applies the patch at `patch` to the file or folder at `target`.
 ///
@@ -29,15 +31,42 @@ use crate::report::ApplyReport;
 pub fn apply(patch: &Path, target: &Path, options: &ApplyOptions, progress: &dyn Progress) -> Result<ApplyReport> {
     let patch = match Opened::open(patch)? {
         Opened::Pwp(patch) => patch,
-        Opened::Pa19(patch) => return apply_single(&patch, target, options, progress),
+        Opened::Pa19(patch) => {
+            processes::refuse_without_hot_part(&options.processes)?;
+            return apply_single(&patch, target, options, progress);
+        }
     };
+    if options.parts == Parts::HotOnly && options.processes == Processes::None {
+        return Err(Error::new(ErrorKind::Usage, "neither the file nor any process is to be patched")
+            .hint("name processes: --running, or --pid PID"));
+    }
+    // What cannot be is said before anything is changed.
+    let chosen = processes::choose(&patch, &options.processes)?;
+    let cold = match options.parts {
+        Parts::HotOnly => ApplyReport {
+            target: target.to_owned(),
+            ..file::report(patch.id(), ApplyOutcome::Untouched)
+        },
+        Parts::All | Parts::ColdOnly => apply_files(&patch, target, options, progress)?,
+    };
+    // A process that starts from now on starts the new version.
+    let done = processes::apply(&patch, &chosen, &options.limits, options.dry_run)?;
+    Ok(ApplyReport { processes: done, ..cold })
+}
+
+fn apply_files(
+    patch: &Patch,
+    target: &Path,
+    options: &ApplyOptions,
+    progress: &dyn Progress,
+) -> Result<ApplyReport> {
     match &patch.manifest {
-        Manifest::File(manifest) => apply_single(&PwpFile { patch: &patch, manifest }, target, options, progress),
+        Manifest::File(manifest) => apply_single(&PwpFile { patch, manifest }, target, options, progress),
         Manifest::Tree(manifest) => {
             let place = FolderPlace::of(target)?;
             let report = match &options.output {
-                None => tree::apply(&place.disk, &patch, manifest, options, progress),
-                Some(output) => tree::apply_to(&place, &patch, manifest, output, options, progress),
+                None => tree::apply(&place.disk, patch, manifest, options, progress),
+                Some(output) => tree::apply_to(&place, patch, manifest, output, options, progress),
             };
             report
                 .map(|report| ApplyReport { target: target.to_owned(), ..report })

@@ -5,19 +5,20 @@ use std::path::{Path, PathBuf};
 
 use patchwright_formats::manifest::{FilePatch, NewFile, OldFile, OldVersion};
 use patchwright_formats::region::{self, drop_empty};
-use patchwright_formats::{Blanked, ByteRange, Manifest, ReadAt, Regions, source};
+use patchwright_formats::{Blanked, ByteRange, Kind, Manifest, ReadAt, Regions, source};
 
 use crate::disk::FileSource;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{DiffOptions, Pa19Options};
 use crate::pa19;
+use crate::processes::hot_report;
 use crate::progress::Progress;
 use crate::range_list::RangeArg;
 use crate::regions_file;
 use crate::report::{DiffReport, DiffedOld, Subject, hex};
 
 use super::body::{Body, open};
-use super::{add_body, add_manifest, check_versions, scratch_folder, write_patch};
+use super::{add_body, hot, add_manifest, check_versions, scratch_folder, write_patch};
 
 /// An old version with its ranges, before deltas are made.
 struct Old {
@@ -58,7 +59,7 @@ pub(super) fn diff(
         .collect::<Result<Vec<_>>>()?;
     let olds = sort_out(olds, &new_source, &new_file, &mut warnings)?;
     let scratch = scratch_folder(patch);
-    let mut reports = Vec::new();
+    let (mut reports, mut hot) = (Vec::new(), Vec::new());
     let (id, patch_bytes) = write_patch(patch, |container| {
         let mut versions = Vec::new();
         for old in &olds {
@@ -75,7 +76,17 @@ pub(super) fn diff(
             versions.push(OldVersion { file: old.file.clone(), body: index });
         }
         let manifest = Manifest::File(FilePatch { new: new_file.clone(), olds: versions });
-        add_manifest(container, &manifest, olds.len(), patch)
+        add_manifest(container, &manifest, olds.len(), patch)?;
+        for old in olds.iter().filter(|_| options.hot) {
+            let built = hot::build(&old.path, new)?;
+            warnings.extend(built.warnings.iter().map(|warning| format!("{}: {warning}", old.path.display())));
+            hot.push(hot_report(&built.part, built.line_only));
+            let blob = built.part.encode();
+            container
+                .add(Kind::HOT, |out| out.write_all(&blob))
+                .map_err(|error: io::Error| Error::io("write the patch", patch, &error))?;
+        }
+        Ok(())
     })?;
     Ok(DiffReport {
         schema: "patchwright.diff/1",
@@ -86,6 +97,7 @@ pub(super) fn diff(
         new_bytes: new_file.size,
         olds: reports,
         tree: None,
+        hot,
         warnings,
     })
 }

@@ -2,6 +2,7 @@
 
 mod body;
 mod file;
+mod hot;
 mod tree;
 
 use std::fs;
@@ -33,11 +34,17 @@ pub fn diff(
 ) -> Result<DiffReport> {
     check_count(olds)?;
     check_output(olds, new, patch)?;
+    if options.hot && options.format != PatchFormat::Pwp {
+        return Err(Error::new(ErrorKind::Usage, "only a patch of our own format can hold a hot part"));
+    }
     let work = || match are_folders(olds, new)? {
         false => match &options.format {
             PatchFormat::Pwp => file::diff(olds, new, patch, options, progress),
             PatchFormat::Pa19(pa19) => file::diff_pa19(olds, new, patch, options, pa19),
         },
+        true if options.hot => {
+            Err(Error::new(ErrorKind::Usage, "hot parts are for single files, and folders are compared"))
+        }
         true => tree::diff(olds, new, patch, options, progress),
     };
     match options.threads {

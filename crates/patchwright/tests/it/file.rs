@@ -73,7 +73,7 @@ fn a_stamp_survives_and_revert_brings_every_byte_back() {
     let mut expect = new;
     expect[0x180..0x190].copy_from_slice(b"licence: 0042 me");
     assert_eq!(fs::read(&target).unwrap(), expect);
-    assert_eq!(status(&target).unwrap().applied.len(), 1);
+    assert_eq!(status(Some(&target), &[]).unwrap().applied.len(), 1);
     let again = apply(&patch, &target, &ApplyOptions::default(), &Quiet).unwrap();
     assert_eq!(again.outcome, ApplyOutcome::AlreadyNew);
     assert_eq!(verify(&patch, Some(&target)).unwrap().answer, VerifyAnswer::AlreadyNew);

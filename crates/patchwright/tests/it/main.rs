@@ -10,6 +10,7 @@ mod file;
 mod folder;
 mod golden;
 mod hostile;
+mod live;
 mod memory;
 mod msp;
 mod skips;

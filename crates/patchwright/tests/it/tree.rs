@@ -75,7 +75,7 @@ fn check(olds: &[Tree], new: &Tree) {
             assert_eq!(&found, new);
             let again = apply(&patch, &target, &ApplyOptions::default(), &Quiet).unwrap();
             assert_eq!(again.outcome, ApplyOutcome::AlreadyNew);
-            assert!(status(&target).unwrap().applied[0].revertible);
+            assert!(status(Some(&target), &[]).unwrap().applied[0].revertible);
             let report = revert(&patch, &target, &RevertOptions::default(), &Quiet).unwrap();
             assert_eq!(report.outcome, RevertOutcome::Reverted);
             let mut found = Tree::new();

@@ -108,6 +108,7 @@ pub(super) fn diff(
         new_bytes: new.files().map(|(_, file)| file.size).sum(),
         olds,
         tree,
+        hot: Vec::new(),
         warnings,
     })
 }

@@ -1,0 +1,449 @@
+//! Applying a hot part to a process.
+
+use patchwright_formats::PatchId;
+use patchwright_formats::hot::registry::{Entry, MAGIC, Redirect, Registry, State};
+use patchwright_formats::hot::{HotPart, PAGE};
+
+use crate::error::{LiveError, LiveErrorKind};
+use crate::import::Symbols;
+use crate::module::{Module, modules_in};
+use crate::record::{Found, find};
+use crate::room;
+use crate::stack::Zone;
+use crate::target::{Call, Mapping, Protection, Target};
+
+use super::attempt::at_a_quiet_moment;
+use super::body::{place, redirect};
+use super::revert::{give_back, repair};
+use super::{Applied, Limits, Outcome};
+
+/// Patches a process: from then on it behaves like the new build. `since` is the time now, in seconds since 1970.
+///
+/// A process that has the patch already is left alone. An older patch of the same build is replaced in the same
+/// instant. What a call that died left half-done is taken back first.
+///
+/// # Errors
+/// The process then runs on as it was; see [`LiveError`].
+pub fn apply(
+    target: &mut dyn Target,
+    part: &HotPart,
+    patch: PatchId,
+    since: u64,
+    limits: &Limits,
+) -> Result<Applied, LiveError> {
+    let mappings = target.mappings().map_err(|error| LiveError::io("list the memory of the process", &error))?;
+    let modules = modules_in(target, &mappings);
+    let Some(module) = modules.iter().find(|module| module.build == part.old_build) else {
+        if modules.iter().any(|module| module.build == part.new_build) {
+            return Ok(Applied::nothing(Outcome::AlreadyNew));
+        }
+        return Err(LiveError::new(LiveErrorKind::Wrong, "the process does not run the build that the patch is for")
+            .details(modules.iter().filter(|module| !module.build.is_empty()).map(describe)));
+    };
+    let ours = |found: &Found| found.registry.old_build == part.old_build && found.registry.bias == module.bias;
+    let mut records: Vec<Found> = find(target, &mappings)?.into_iter().filter(ours).collect();
+    let mut repaired = false;
+    for record in records.iter_mut().filter(|record| is_half_done(record)) {
+        repair(target, record, limits)?;
+        repaired = true;
+    }
+    if records.iter().any(|record| record.registry.patch == patch && record.registry.state == State::Active) {
+        return Ok(Applied { repaired, ..Applied::nothing(Outcome::AlreadyApplied) });
+    }
+    check_code(target, part, module, &records)?;
+    let mut active: Vec<Found> =
+        records.iter().filter(|record| record.registry.state == State::Active).cloned().collect();
+    let kept = records.into_iter().find(|record| record.registry.patch == patch);
+    let (mut record, fresh) = match kept {
+        Some(record) => {
+            check_kept(target, part, module, &modules, &record)?;
+            (record, false)
+        }
+        None => (prepare(target, part, patch, since, module, &modules, &mappings)?, true),
+    };
+    let zones = zones(&record.registry, &active);
+    let switched = at_a_quiet_moment(target, limits, &zones, |target| switch(target, &mut record, &mut active));
+    match switched {
+        Ok(stopped) => Ok(Applied {
+            outcome: Outcome::Applied,
+            functions: record.registry.functions.iter().filter(|entry| entry.redirect.is_some()).count(),
+            pause: stopped.pause,
+            attempts: stopped.attempts,
+            memory_bytes: if fresh { record.registry.body.0 + record.registry.body.1 } else { 0 },
+            replaced: active.first().map(|found| found.registry.patch),
+            repaired,
+            threads: stopped.threads,
+        }),
+        Err(error) => {
+            // What was never active is used by nobody, if the unwinder does not know it.
+            if fresh && part.unwind.is_none() && record.registry.state == State::Idle {
+                let _ = target.unmap(record.address, record.registry.body.0 + record.registry.body.1);
+            }
+            Err(error)
+        }
+    }
+}
+
+fn describe(module: &Module) -> String {
+    let build: String = module.build.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{}: build {build}", module.name)
+}
+
+pub(super) fn is_half_done(found: &Found) -> bool {
+    matches!(found.registry.state, State::Applying | State::Reverting)
+}
+
+/// Compares the code that is replaced with what the patch was made for, redirects of other patches taken away.
+fn check_code(target: &dyn Target, part: &HotPart, module: &Module, records: &[Found]) -> Result<(), LiveError> {
+    let mut differing = Vec::new();
+    let redirects: Vec<&Redirect> = records
+        .iter()
+        .filter(|found| found.registry.state == State::Active)
+        .flat_map(|found| &found.registry.functions)
+        .filter_map(|entry| entry.redirect.as_ref())
+        .collect();
+    for function in &part.functions {
+        let Some(old) = &function.old else { continue };
+        let start = module.bias.wrapping_add(old.address);
+        let code = original(target, start, old.size, &redirects)?;
+        let site = match &function.site {
+            Some(site) => {
+                let at = module.bias.wrapping_add(site.address);
+                original(target, at, site.expected.len() as u64, &redirects)? == site.expected
+            }
+            None => true,
+        };
+        if *blake3::hash(&code).as_bytes() != old.hash || !site {
+            differing.push(format!("{} at {start:#x}", function.name));
+        }
+    }
+    if differing.is_empty() {
+        return Ok(());
+    }
+    Err(LiveError::new(LiveErrorKind::Wrong, "the code in memory is not what the build has")
+        .details(differing)
+        .hint("a debugger's breakpoint, a probe, or another patching tool: take it away and try again"))
+}
+
+/// Code as it was before any redirect.
+fn original(target: &dyn Target, start: u64, len: u64, redirects: &[&Redirect]) -> Result<Vec<u8>, LiveError> {
+    let mut code = vec![0; usize::try_from(len).unwrap_or(0)];
+    target.read_exact(start, &mut code).map_err(|error| LiveError::io("read the code of the process", &error))?;
+    for redirect in redirects {
+        for (offset, byte) in redirect.before.iter().enumerate() {
+            let at = (redirect.address + offset as u64).checked_sub(start).and_then(|at| usize::try_from(at).ok());
+            if let Some(place) = at.and_then(|at| code.get_mut(at)) {
+                *place = *byte;
+            }
+        }
+    }
+    Ok(code)
+}
+
+/// Code and constants of a patch that was taken back must be there as they were.
+fn check_kept(
+    target: &dyn Target,
+    part: &HotPart,
+    module: &Module,
+    modules: &[Module],
+    record: &Found,
+) -> Result<(), LiveError> {
+    let at = record.address + record.registry.body.0;
+    let imports = find_imports(target, part, modules)?;
+    let placed = place(part, module.bias, at, &imports)?;
+    for (start, bytes) in [(at, &placed.text), (at + part.body.rodata_at(), &placed.rodata)] {
+        let mut there = vec![0; bytes.len()];
+        target.read_exact(start, &mut there).map_err(|error| LiveError::io("read the new code", &error))?;
+        if there != *bytes {
+            let message = format!("the new code at {start:#x} is not what an earlier call left there");
+            return Err(LiveError::new(LiveErrorKind::Wrong, message).hint("restart the process"));
+        }
+    }
+    Ok(())
+}
+
+/// Maps new code and data, and the record of it. Nothing leads there yet.
+fn prepare(
+    target: &mut dyn Target,
+    part: &HotPart,
+    patch: PatchId,
+    since: u64,
+    module: &Module,
+    modules: &[Module],
+    mappings: &[Mapping],
+) -> Result<Found, LiveError> {
+    let register = match part.unwind {
+        Some(_) => Some(frame_registration(target, modules)?),
+        None => None,
+    };
+    let imports = find_imports(target, part, modules)?;
+    let body_len = part.body.len_bytes() + if register.is_some() { CALL_AREA } else { 0 };
+    let empty = registry(part, patch, since, module.bias, (0, body_len), 0)?;
+    // Numbers grow by a few bytes when they are filled in.
+    let head = (empty.encode().len() as u64 + 16 * (1 + empty.functions.len() as u64)).next_multiple_of(PAGE);
+    let places = room::places(mappings, module.range, head + body_len);
+    let mut last = None;
+    for address in places {
+        let registry = registry(part, patch, since, module.bias, (head, body_len), address + head)?;
+        let placed = place(part, module.bias, address + head, &imports)?;
+        // The record comes last: who finds it finds everything.
+        let stretches = [
+            (address + head, part.body.rodata_at(), Protection::TEXT, placed.text),
+            (
+                address + head + part.body.rodata_at(),
+                part.body.data_at() - part.body.rodata_at(),
+                Protection::CONSTANT,
+                placed.rodata,
+            ),
+            (address + head + part.body.data_at(), body_len - part.body.data_at(), Protection::DATA, placed.data),
+            (address, head, Protection::CONSTANT, registry.encode()),
+        ];
+        match map_all(target, &stretches) {
+            Ok(()) => {
+                let found = Found { address, registry };
+                if let Some(register) = &register
+                    && let Err(error) = register_frames(target, part, register, address + head)
+                {
+                    let _ = target.unmap(address, head + body_len);
+                    return Err(error);
+                }
+                return Ok(found);
+            }
+            // Somebody was faster; there are other places.
+            Err(error) if error.raw_os_error() == Some(libc::EEXIST) => last = Some(error),
+            Err(error) => {
+                let made = LiveError::io("map memory for the new code", &error);
+                return Err(match error.raw_os_error() {
+                    Some(libc::EACCES | libc::EPERM) => made.hint(
+                        "a policy forbids new executable memory (SELinux execmem, seccomp): allow it, or restart",
+                    ),
+                    _ => made,
+                });
+            }
+        }
+    }
+    Err(match last {
+        Some(error) => LiveError::io("map memory for the new code", &error),
+        None => LiveError::new(
+            LiveErrorKind::Unsupported,
+            format!("there is no room for {} bytes within two gigabytes of the program", head + body_len),
+        ),
+    })
+}
+
+/// Maps stretches and fills them; all of them or none.
+fn map_all(target: &mut dyn Target, stretches: &[(u64, u64, Protection, Vec<u8>)]) -> std::io::Result<()> {
+    let mut mapped = Vec::new();
+    let mut work = || {
+        for (address, len, protection, bytes) in stretches.iter().filter(|(_, len, ..)| *len > 0) {
+            target.map(*address, *len, *protection)?;
+            mapped.push((*address, *len));
+            // Of the record, the bytes that it is found by come last.
+            let (first, rest) = bytes.split_at(bytes.len().min(MAGIC.len()));
+            if !rest.is_empty() {
+                target.write(*address + first.len() as u64, rest)?;
+            }
+            if !first.is_empty() {
+                target.write(*address, first)?;
+            }
+        }
+        for (address, _, _, bytes) in stretches.iter().filter(|(.., bytes)| !bytes.is_empty()) {
+            let mut back = vec![0; bytes.len()];
+            target.read_exact(*address, &mut back)?;
+            if back != *bytes {
+                return Err(std::io::Error::other(format!("what was written at {address:#x} does not stand there")));
+            }
+        }
+        Ok(())
+    };
+    let done = work();
+    if done.is_err() {
+        for (address, len) in mapped {
+            let _ = target.unmap(address, len);
+        }
+    }
+    done
+}
+
+fn find_imports(target: &dyn Target, part: &HotPart, modules: &[Module]) -> Result<Vec<u64>, LiveError> {
+    if part.imports.is_empty() {
+        return Ok(Vec::new());
+    }
+    let symbols = Symbols::new(target, modules);
+    let found: Vec<Option<u64>> =
+        part.imports.iter().map(|import| symbols.find(&import.name, &import.version)).collect();
+    let missing: Vec<String> = part
+        .imports
+        .iter()
+        .zip(&found)
+        .filter(|(_, found)| found.is_none())
+        .map(|(import, _)| format!("{} {}", import.name, import.version))
+        .collect();
+    if missing.is_empty() {
+        return Ok(found.into_iter().flatten().collect());
+    }
+    Err(LiveError::new(LiveErrorKind::Unsupported, "the new code needs symbols that no module of the process has")
+        .details(missing)
+        .hint("a library that only the new build loads, or one that is older than it needs"))
+}
+
+fn registry(
+    part: &HotPart,
+    patch: PatchId,
+    since: u64,
+    bias: u64,
+    body: (u64, u64),
+    body_at: u64,
+) -> Result<Registry, LiveError> {
+    let functions = part.functions.iter().map(|function| {
+        let new = function.new.map_or((0, 0), |(offset, size)| (body_at + offset, size));
+        let redirect = match &function.site {
+            Some(site) => {
+                let address = bias.wrapping_add(site.address);
+                // Before the place is known, any bytes of the right length will do.
+                let after = if body_at == 0 { site.expected.clone() } else { redirect(site, address, new.0)? };
+                Some(Redirect { address, before: site.expected.clone(), after })
+            }
+            None => None,
+        };
+        let old = function.old.as_ref().map_or((0, 0), |old| (bias.wrapping_add(old.address), old.size));
+        Ok(Entry { name: function.name.clone(), old, new, redirect })
+    });
+    Ok(Registry {
+        state: State::Idle,
+        patch,
+        old_build: part.old_build.clone(),
+        new_build: part.new_build.clone(),
+        since,
+        bias,
+        body,
+        functions: functions.collect::<Result<_, LiveError>>()?,
+    })
+}
+
+/// What no thread may be in: the old code that is replaced, and the new code of patches that go.
+fn zones(coming: &Registry, going: &[Found]) -> Vec<Zone> {
+    let old = coming.functions.iter().map(|entry| (entry.old, &entry.name));
+    let new = going.iter().flat_map(|found| &found.registry.functions).map(|entry| (entry.new, &entry.name));
+    zones_of(old.chain(new))
+}
+
+pub(super) fn zones_of<'a>(ranges: impl Iterator<Item = ((u64, u64), &'a String)>) -> Vec<Zone> {
+    let zone = |((start, len), name): ((u64, u64), &String)| Zone { range: start..start + len, name: name.clone() };
+    ranges.filter(|((_, len), _)| *len > 0).map(zone).collect()
+}
+
+/// Writes all redirects, those of patches that go first. If one fails, what was written is taken back.
+fn switch(target: &mut dyn Target, coming: &mut Found, going: &mut [Found]) -> Result<(), LiveError> {
+    let mut done = 0;
+    let mut result = Ok(());
+    for found in going.iter_mut() {
+        result = found.set(target, State::Reverting).and_then(|()| give_back(target, &found.registry));
+        if result.is_err() {
+            break;
+        }
+        done += 1;
+    }
+    if result.is_ok() {
+        result = coming.set(target, State::Applying).and_then(|()| put(target, &coming.registry));
+    }
+    if let Err(error) = result {
+        // Back to what was: the last state that was whole.
+        let undone = give_back(target, &coming.registry).and_then(|()| coming.set(target, State::Idle));
+        for found in going.iter_mut().take(done + 1) {
+            put(target, &found.registry).and_then(|()| found.set(target, State::Active))?;
+        }
+        return undone.and(Err(error));
+    }
+    for found in going.iter_mut() {
+        found.set(target, State::Idle)?;
+    }
+    coming.set(target, State::Active)
+}
+
+/// Writes the redirects of a patch, each after a look at what it replaces and before a look at what stands there.
+fn put(target: &mut dyn Target, registry: &Registry) -> Result<(), LiveError> {
+    let redirects: Vec<Redirect> = registry.functions.iter().filter_map(|entry| entry.redirect.clone()).collect();
+    for redirect in &redirects {
+        let there = bytes_at(target, redirect)?;
+        if there != redirect.before && there != redirect.after {
+            return Err(LiveError::new(
+                LiveErrorKind::Wrong,
+                format!("the code at {:#x} changed while it was being patched", redirect.address),
+            ));
+        }
+    }
+    for redirect in &redirects {
+        write_and_look(target, redirect.address, &redirect.after)?;
+    }
+    Ok(())
+}
+
+pub(super) fn bytes_at(target: &dyn Target, redirect: &Redirect) -> Result<Vec<u8>, LiveError> {
+    let mut there = vec![0; redirect.before.len()];
+    target.read_exact(redirect.address, &mut there).map_err(|error| LiveError::io("read the code", &error))?;
+    Ok(there)
+}
+
+pub(super) fn write_and_look(target: &mut dyn Target, address: u64, bytes: &[u8]) -> Result<(), LiveError> {
+    target.write(address, bytes).map_err(|error| LiveError::io("write the code", &error))?;
+    let mut there = vec![0; bytes.len()];
+    target.read_exact(address, &mut there).map_err(|error| LiveError::io("read the code", &error))?;
+    if there == bytes {
+        return Ok(());
+    }
+    Err(LiveError::new(LiveErrorKind::Denied, format!("what was written at {address:#x} does not stand there")))
+}
+
+/// What makes unwind data known: a function of the process's own unwinder, which takes neither memory nor locks that a
+/// waiting thread may hold.
+struct Registration {
+    function: u64,
+    /// Code of the unwinder and the loader.
+    not_in: Vec<(u64, u64)>,
+}
+
+fn frame_registration(target: &dyn Target, modules: &[Module]) -> Result<Registration, LiveError> {
+    let Some(function) = Symbols::new(target, modules).find("__register_frame_info", "GCC_3.0") else {
+        return Err(LiveError::new(
+            LiveErrorKind::Unsupported,
+            "exceptions may pass through the new code, and the process has no unwinder that could learn of it",
+        )
+        .hint("programs that are linked statically are patched only if they are C"));
+    };
+    let inside = |module: &&Module| {
+        let name = module.name.rsplit('/').next().unwrap_or_default();
+        name.starts_with("ld-linux") || module.code.iter().any(|(start, end)| (*start..*end).contains(&function))
+    };
+    let not_in = modules.iter().filter(inside).flat_map(|module| module.code.iter().copied()).collect();
+    Ok(Registration { function, not_in })
+}
+
+/// Makes the unwind data of the body known, in memory behind it that stays: the unwinder's own record of it at the
+/// start, and the stack of the call.
+fn register_frames(
+    target: &mut dyn Target,
+    part: &HotPart,
+    registration: &Registration,
+    body_at: u64,
+) -> Result<(), LiveError> {
+    let Some(unwind) = part.unwind else { return Ok(()) };
+    let area = body_at + part.body.len_bytes();
+    let call = Call {
+        function: registration.function,
+        arguments: [body_at + unwind, area],
+        stack: area + CALL_AREA,
+        trap: body_at + part.body.text.len() as u64 - 1,
+        not_in: registration.not_in.clone(),
+    };
+    target.call(&call).map_err(|error| match error.kind() {
+        std::io::ErrorKind::WouldBlock => {
+            LiveError::new(LiveErrorKind::Busy, format!("the new code's unwind data cannot be made known: {error}"))
+                .hint("every thread is running or waits for a lock: try again")
+        }
+        _ => LiveError::io("make the new code's unwind data known", &error),
+    })
+}
+
+/// Memory for a call: the unwinder's record and a stack.
+const CALL_AREA: u64 = 16 * PAGE;

@@ -1,0 +1,144 @@
+//! The stop: look at each thread, write, run on; again until it works or time is up.
+
+use std::time::{Duration, Instant};
+
+use crate::error::{LiveError, LiveErrorKind};
+use crate::module::{Module, modules_in};
+use crate::stack::{Hit, Stacks, Zone};
+use crate::target::{Mapping, StopFailure, Target, Thread};
+
+use super::{Limits, Pinned};
+
+/// How long the stop took, how often it was tried, and how many threads there were.
+pub(super) struct Stopped {
+    pub(super) pause: Duration,
+    pub(super) attempts: usize,
+    pub(super) threads: usize,
+}
+
+/// Why an attempt did not work.
+enum Obstacle {
+    Late(String),
+    Pinned(Vec<Pinned>),
+    Uncertain(String),
+}
+
+const FIRST_WAIT: Duration = Duration::from_millis(1);
+const LONGEST_WAIT: Duration = Duration::from_millis(100);
+
+/// Runs `write` at a moment when no thread is in one of `zones`.
+pub(super) fn at_a_quiet_moment(
+    target: &mut dyn Target,
+    limits: &Limits,
+    zones: &[Zone],
+    mut write: impl FnMut(&mut dyn Target) -> Result<(), LiveError>,
+) -> Result<Stopped, LiveError> {
+    let begin = Instant::now();
+    let mut mappings = list(target)?;
+    let mut modules = modules_in(target, &mappings);
+    let mut stacks = Stacks::new(target, &modules);
+    let mut wait = FIRST_WAIT;
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        let obstacle = match target.stop(limits.pause) {
+            Err(StopFailure::Late { thread }) => Obstacle::Late(thread),
+            Err(StopFailure::Traced { by }) => {
+                return Err(LiveError::new(LiveErrorKind::Busy, format!("process {by} traces it (a debugger, strace)"))
+                    .hint("end the debugger, or let it detach"));
+            }
+            Err(StopFailure::Failed(error)) => return Err(LiveError::io("stop the process", &error)),
+            Ok((threads, stop)) => {
+                match look(target, &threads, &mappings, zones, &mut stacks, stop + limits.pause) {
+                    None => {
+                        let written = write(target);
+                        target.resume();
+                        return written.map(|()| Stopped { pause: stop.elapsed(), attempts, threads: threads.len() });
+                    }
+                    Some(obstacle) => {
+                        target.resume();
+                        obstacle
+                    }
+                }
+            }
+        };
+        if begin.elapsed() + wait >= limits.deadline {
+            return Err(give_up(&obstacle, attempts, limits));
+        }
+        target.rest(wait);
+        wait = (wait * 2).min(LONGEST_WAIT);
+        // New libraries and stacks are part of the picture.
+        mappings = list(target)?;
+        let now = modules_in(target, &mappings);
+        if now.iter().map(key).ne(modules.iter().map(key)) {
+            modules = now;
+            stacks = Stacks::new(target, &modules);
+        }
+    }
+}
+
+fn key(module: &Module) -> ((u64, u64), &[u8]) {
+    (module.range, &module.build)
+}
+
+fn list(target: &mut dyn Target) -> Result<Vec<Mapping>, LiveError> {
+    target.mappings().map_err(|error| LiveError::io("list the memory of the process", &error))
+}
+
+/// What stands against writing now.
+fn look(
+    target: &dyn Target,
+    threads: &[Thread],
+    mappings: &[Mapping],
+    zones: &[Zone],
+    stacks: &mut Stacks,
+    until: Instant,
+) -> Option<Obstacle> {
+    let hits = match stacks.hits(target, threads, mappings, zones) {
+        Ok(hits) => hits,
+        Err(why) => return Some(Obstacle::Uncertain(why)),
+    };
+    if hits.is_empty() {
+        let late = Instant::now() > until;
+        return late.then(|| Obstacle::Late("looking at the threads took longer than the pause may".to_owned()));
+    }
+    let pinned = |(index, hit): &(usize, Hit)| {
+        let thread = &threads[*index];
+        let zone = &zones[hit.zone];
+        let name = target.thread_name(thread.id);
+        Pinned {
+            thread: if hit.certain {
+                format!("thread {} ({name})", thread.id)
+            } else {
+                "a word in memory, which may be a return address".to_owned()
+            },
+            function: zone.name.clone(),
+            offset: hit.address - zone.range.start,
+        }
+    };
+    Some(Obstacle::Pinned(hits.iter().map(pinned).collect()))
+}
+
+fn give_up(obstacle: &Obstacle, attempts: usize, limits: &Limits) -> LiveError {
+    let tried = format!("after {attempts} attempts in {:.1} s", limits.deadline.as_secs_f64());
+    match obstacle {
+        Obstacle::Late(thread) => {
+            LiveError::new(LiveErrorKind::Busy, format!("the process does not stop in time, {tried}"))
+                .details([thread.clone()])
+                .hint("a thread waits in the kernel (a vfork, a slow disk): try again, or allow a longer --pause")
+        }
+        Obstacle::Pinned(pinned) => {
+            let line = |pinned: &Pinned| {
+                format!("{} is in {} at +{:#x}", pinned.thread, pinned.function, pinned.offset)
+            };
+            LiveError::new(LiveErrorKind::Busy, format!("a changed function is always in use, {tried}"))
+                .details(pinned.iter().map(line))
+                .hint("a function that never returns (a main loop) cannot be replaced; of others: try again, or allow a longer --deadline")
+        }
+        Obstacle::Uncertain(why) => {
+            LiveError::new(LiveErrorKind::Busy, format!("it is not certain what the threads do, {tried}"))
+                .details([why.clone()])
+                .hint("the program has code without unwind data; try again when it is idle")
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Apply, revert, repair.
+//!
+//! Everything that can be done while the process runs is done first: its modules are found, its code compared, new
+//! memory mapped and filled. What is left for the stop is to look at each thread and to write a few bytes a function.
+
+mod apply;
+mod attempt;
+mod body;
+mod revert;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use patchwright_formats::PatchId;
+
+pub use apply::apply;
+pub use revert::revert;
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest pause of the process.
+    pub pause: Duration,
+    /// Longest time until it is given up.
+    pub deadline: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { pause: Duration::from_millis(20), deadline: Duration::from_secs(10) }
+    }
+}
+
+/// What became of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is patched now.
+    Applied,
+    /// It was patched already.
+    AlreadyApplied,
+    /// It runs the new build.
+    AlreadyNew,
+    /// It runs its old code again.
+    Reverted,
+    /// It has no such patch.
+    NotApplied,
+}
+
+/// What was done to a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Functions redirected or given back.
+    pub functions: usize,
+    /// How long it stood still, at the last attempt.
+    pub pause: Duration,
+    /// How often it was stopped.
+    pub attempts: usize,
+    /// Memory added to it.
+    pub memory_bytes: u64,
+    /// A patch that this one took the place of.
+    pub replaced: Option<PatchId>,
+    /// Whether the work of a call that had died was taken back first.
+    pub repaired: bool,
+    /// Threads at the stop.
+    pub threads: usize,
+}
+
+impl Applied {
+    pub(crate) fn nothing(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            functions: 0,
+            pause: Duration::ZERO,
+            attempts: 0,
+            memory_bytes: 0,
+            replaced: None,
+            repaired: false,
+            threads: 0,
+        }
+    }
+}
+
+/// A thread that was in the way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pinned {
+    /// Its number and name.
+    pub thread: String,
+    /// The function that it is in.
+    pub function: String,
+    /// How far into it.
+    pub offset: u64,
+}

@@ -1,0 +1,12 @@
+//! Processes of Linux on x86-64: files below `/proc`, and ptrace.
+//!
+//! The only code that is not wholly safe: calls to the kernel that `nix` has no safe face for. None of them touches
+//! memory of ours beyond the arguments that the same function owns.
+
+mod discover;
+mod kernel;
+mod process;
+mod registers;
+
+pub use discover::{Seen, find_build, seen};
+pub use process::Process;

@@ -1,0 +1,93 @@
+//! Registers of a thread that was stopped in a system call.
+
+use libc::user_regs_struct as Registers;
+
+/// `syscall`.
+pub(super) const SYSCALL: [u8; 2] = [0x0f, 0x05];
+
+/// What makes a system call that the stop has ended with EINTR begin again, if these registers are of one.
+///
+/// Most calls that a stop interrupts are begun again by the kernel. Some (`epoll_wait`, `semop`, `sigtimedwait`, `recv`
+/// with a time limit) return EINTR whatever the reason, and programs are not prepared for that without a signal. The
+/// thread has not seen the result yet: it goes back to the instruction, with the number of the call.
+pub(super) fn begun_again(registers: &Registers, before_ip: [u8; 2]) -> Option<Registers> {
+    let call = i64::from_ne_bytes(registers.orig_rax.to_ne_bytes());
+    let result = i64::from_ne_bytes(registers.rax.to_ne_bytes());
+    if call < 0 || result != -i64::from(libc::EINTR) || before_ip != SYSCALL {
+        return None;
+    }
+    let mut again = *registers;
+    again.rax = registers.orig_rax;
+    again.rip = registers.rip.wrapping_sub(2);
+    again.orig_rax = u64::MAX;
+    Some(again)
+}
+
+/// The registers that run a system call at `at`.
+pub(super) fn for_call(registers: &Registers, at: u64, number: i64, arguments: [u64; 6]) -> Registers {
+    let mut calling = *registers;
+    calling.rip = at;
+    calling.rax = u64::from_ne_bytes(number.to_ne_bytes());
+    [calling.rdi, calling.rsi, calling.rdx, calling.r10, calling.r8, calling.r9] = arguments;
+    // So that the kernel does not take this for a call of the program that is to begin again.
+    calling.orig_rax = u64::MAX;
+    calling
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn registers(call: i64, result: i64) -> Registers {
+        Registers {
+            r15: 0,
+            r14: 0,
+            r13: 0,
+            r12: 0,
+            rbp: 0,
+            rbx: 0,
+            r11: 0,
+            r10: 0,
+            r9: 0,
+            r8: 0,
+            rax: result.cast_unsigned(),
+            rcx: 0,
+            rdx: 0,
+            rsi: 0,
+            rdi: 0,
+            orig_rax: call.cast_unsigned(),
+            rip: 0x1002,
+            cs: 0,
+            eflags: 0,
+            rsp: 0,
+            ss: 0,
+            fs_base: 0,
+            gs_base: 0,
+            ds: 0,
+            es: 0,
+            fs: 0,
+            gs: 0,
+        }
+    }
+
+    #[test]
+    fn only_calls_that_ended_with_eintr_begin_again() {
+        const EINTR: i64 = -(libc::EINTR as i64);
+        for (call, result, before, expect) in [
+            (232, EINTR, SYSCALL, true),
+            (232, 3, SYSCALL, false),
+            // The kernel begins these again itself.
+            (0, -512, SYSCALL, false),
+            (35, -516, SYSCALL, false),
+            // Not in a call.
+            (-1, EINTR, SYSCALL, false),
+            (232, EINTR, [0, 0], false),
+        ] {
+            let again = begun_again(&registers(call, result), before);
+            assert_eq!(again.is_some(), expect, "{call} {result}");
+            if let Some(again) = again {
+                assert_eq!((again.rip, again.rax, again.orig_rax), (0x1000, call.cast_unsigned(), u64::MAX));
+            }
+        }
+    }
+}
