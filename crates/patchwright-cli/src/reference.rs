@@ -10,7 +10,9 @@ use patchwright::ErrorKind;
 
 use crate::cli::Cli;
 use crate::commands::completions::{Shell, script};
-use crate::commands::{ExitCodes, apply, check, completions, diff, inspect, man, msimsp, msp, pcp, revert, status, verify};
+use crate::commands::{
+    ExitCodes, apply, check, completions, diff, inspect, man, msimsp, msp, pcp, revert, status, verify,
+};
 
 const EXIT_CODES: [(&str, ExitCodes); 12] = [
     ("diff", diff::EXIT_CODES),

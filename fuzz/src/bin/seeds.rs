@@ -14,10 +14,10 @@ use patchwright_formats::pa19;
 use patchwright_formats::undo::{Attributes, Undo};
 use patchwright_formats::{ByteRange, ContainerWriter, Kind, Manifest, PatchId, Regions, RetainRange, TreePath};
 use patchwright_fuzz::join;
-use patchwright_msi::idt::{export, import};
-use patchwright_msi::pcp;
 use patchwright_msi::database::{Database, Value};
+use patchwright_msi::idt::{export, import};
 use patchwright_msi::msp::Msp;
+use patchwright_msi::pcp;
 use patchwright_msi::transform::{ErrorConditions, Known, Rules, apply, diff};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -187,13 +187,13 @@ impl Plan {
 
     /// Whether a pair would replace this file but is told not to.
     pub fn is_ignored(pcp: &Pcp, pair: &Pair, ftk: &str) -> bool {
-        pcp.ignored_files
-            .iter()
-            .filter(|row| row.upgraded == "*" || row.upgraded == pair.upgraded)
-            .any(|row| match row.ftk.strip_suffix('*') {
-                Some(beginning) => ftk.starts_with(beginning),
-                None => row.ftk == ftk,
-            })
+        pcp.ignored_files.iter().filter(|row| row.upgraded == "*" || row.upgraded == pair.upgraded).any(|row| match row
+            .ftk
+            .strip_suffix('*')
+        {
+            Some(beginning) => ftk.starts_with(beginning),
+            None => row.ftk == ftk,
+        })
     }
 }
 
@@ -249,7 +249,16 @@ impl<'a> Planner<'a> {
         message: String,
         hint: &'static str,
     ) {
-        self.findings.push(Finding { severity, code, table, row: Some(row), column: Some(column), message, details: Vec::new(), hint });
+        self.findings.push(Finding {
+            severity,
+            code,
+            table,
+            row: Some(row),
+            column: Some(column),
+            message,
+            details: Vec::new(),
+            hint,
+        });
     }
 
     /// The families that have pairs, those with numbers of their own first, each above the one before.
@@ -605,5 +614,14 @@ fn warning(
     message: String,
     hint: &'static str,
 ) -> Finding {
-    Finding { severity: Severity::Warning, code, table, row: Some(row), column: Some(column), message, details: Vec::new(), hint }
+    Finding {
+        severity: Severity::Warning,
+        code,
+        table,
+        row: Some(row),
+        column: Some(column),
+        message,
+        details: Vec::new(),
+        hint,
+    }
 }

@@ -7,15 +7,15 @@ mod cabinets;
 mod check;
 mod check_images;
 mod database;
-mod plan;
 mod fixture;
+mod image;
+mod image_peers;
 mod msp;
 mod patch_tables;
 mod peers;
+mod plan;
 mod product;
 mod transform;
-mod image;
-mod image_peers;
 mod world;
 
 use std::io::Cursor;

@@ -8,6 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use patchwright_msi::Objections;
 use patchwright_msi::build::pair::{self, DeltaPart, PairInput, PairTransforms, Step};
 use patchwright_msi::build::plan::{Family, Kind, Member, Plan, WhyWhole, plan};
 use patchwright_msi::build::ranges::{RetainDefault, RetainMismatch, RetainRules};
@@ -23,9 +24,9 @@ use patchwright_msi::patch_tables::PatchTables;
 use patchwright_msi::pcp::Pcp;
 use patchwright_msi::transform::ErrorConditions;
 use patchwright_msi::transform::info::Validation;
-use patchwright_msi::Objections;
 use rayon::prelude::*;
 
+use super::BuildOptions;
 use super::cache::Cache;
 use super::contents::Contents;
 use super::failure::{Coded, Failure, Result, line, pcw};
@@ -33,7 +34,6 @@ use super::folder::WorkFolder;
 use super::log::{BuildLog, LogLevel};
 use super::parts::{Maker, Part, Parts, Shape, bug};
 use super::report::{MspBuildReport, MspFamily, MspFile, MspPair, MspSequence};
-use super::BuildOptions;
 use crate::atomic::write_atomically;
 use crate::error::{Error, ErrorKind};
 use crate::installer::load;
@@ -95,13 +95,18 @@ impl Builder<'_> {
             (Some(output), _) => output.clone(),
             (None, Some(text)) => {
                 let placed = self.paths().place(text).map_err(|why| {
-                    Error::new(ErrorKind::Usage, format!("PatchOutputPath: {why}")).at(self.path).hint("name it with -o, or say with --map where it is")
+                    Error::new(ErrorKind::Usage, format!("PatchOutputPath: {why}"))
+                        .at(self.path)
+                        .hint("name it with -o, or say with --map where it is")
                 });
                 placed.code(pcw::MISSING_PATCH_PATH)?
             }
             (None, None) => {
                 let error = Error::new(ErrorKind::Usage, "nothing says where the patch is to be written").at(self.path);
-                return Err(Failure::new(pcw::MISSING_PATCH_PATH, error.hint("name it with -o, or set PatchOutputPath")));
+                return Err(Failure::new(
+                    pcw::MISSING_PATCH_PATH,
+                    error.hint("name it with -o, or set PatchOutputPath"),
+                ));
             }
         };
         let real = output.canonicalize().ok();
@@ -196,7 +201,8 @@ impl Builder<'_> {
         plan.pairs
             .iter()
             .map(|pair| {
-                let old = self.images.target(&pair.target).map(|opened| opened.image.product.clone()).unwrap_or_default();
+                let old =
+                    self.images.target(&pair.target).map(|opened| opened.image.product.clone()).unwrap_or_default();
                 let new = self.images.upgraded(&pair.upgraded).map(|opened| opened.image.product.clone());
                 let new = new.unwrap_or_default();
                 PatchedProduct {
@@ -221,7 +227,13 @@ impl Builder<'_> {
     }
 
     /// Makes the parts, puts them together, proves the whole, and lets it appear.
-    fn made(&self, output: &Path, plan: Plan, mut findings: Vec<Finding>, progress: &dyn Progress) -> Result<MspBuildReport> {
+    fn made(
+        &self,
+        output: &Path,
+        plan: Plan,
+        mut findings: Vec<Finding>,
+        progress: &dyn Progress,
+    ) -> Result<MspBuildReport> {
         let time = self.time();
         let products = self.products(&plan);
         let sequence = root::sequence(self.pcp, &self.settings, &products, time, &mut findings);
@@ -262,13 +274,20 @@ impl Builder<'_> {
         if self.settings.keep_temp_folder {
             self.keep_transforms(&folder, &pairs)?;
             report.temp_folder = Some(folder.keep());
+        } else if let Err(failure) = folder.remove() {
+            // The patch is there and whole.
+            let told = format!("{} ({})", failure.error, failure.code.name);
+            self.log.line(LogLevel::Warning, &told);
+            report.warnings.push(told);
         }
         Ok(report)
     }
 
     fn keep_transforms(&self, folder: &WorkFolder, pairs: &[MadePair<'_>]) -> Result<()> {
         for pair in pairs {
-            for (name, transform) in [(pair.name.clone(), &pair.made.main), (format!("#{}", pair.name), &pair.made.patch)] {
+            for (name, transform) in
+                [(pair.name.clone(), &pair.made.main), (format!("#{}", pair.name), &pair.made.patch)]
+            {
                 let path = folder.path().join(format!("{name}.mst"));
                 let bytes = transform.write().map_err(|error| bug(&format!("the transform {name}: {error}")))?;
                 fs::write(&path, bytes)
@@ -350,17 +369,13 @@ impl Builder<'_> {
         });
         let refreshed = refresh(&mut upgraded, &files.collect());
         let left_alone = pair::left_alone(self.pcp, pair, [target, &upgraded]);
-        let tables = pair::tables(
-            plan,
-            index,
-            &self.settings,
-            definitions,
-            self.options.patch_files_sequence,
-            |family, ftk| match &parts.get(&(family.to_owned(), ftk.to_owned()))?.shape {
-                Shape::Delta { part, .. } => Some(DeltaPart { ..part.clone() }),
-                Shape::Whole(_) => None,
-            },
-        );
+        let tables =
+            pair::tables(plan, index, &self.settings, definitions, self.options.patch_files_sequence, |family, ftk| {
+                match &parts.get(&(family.to_owned(), ftk.to_owned()))?.shape {
+                    Shape::Delta { part, .. } => Some(DeltaPart { ..part.clone() }),
+                    Shape::Whole(_) => None,
+                }
+            });
         let validation = self.validation(&pair.target);
         let input = PairInput {
             target,
@@ -408,7 +423,8 @@ impl Builder<'_> {
         };
         let tables: Vec<_> =
             [msp::sequence_table(sequence), msp::metadata_table(&metadata)].into_iter().flatten().collect();
-        let is_ascii = tables.iter().flat_map(|table| table.rows.iter().flatten()).all(|value| value.to_string().is_ascii());
+        let is_ascii =
+            tables.iter().flat_map(|table| table.rows.iter().flatten()).all(|value| value.to_string().is_ascii());
         // Neutral where all is ASCII; else what the author's own tables are in.
         let code_page = match (is_ascii, self.database.code_page) {
             (true, _) => 0,
@@ -417,7 +433,9 @@ impl Builder<'_> {
         };
         let transforms: Vec<(String, _)> = pairs
             .iter()
-            .flat_map(|pair| [(pair.name.clone(), pair.made.main.clone()), (format!("#{}", pair.name), pair.made.patch.clone())])
+            .flat_map(|pair| {
+                [(pair.name.clone(), pair.made.main.clone()), (format!("#{}", pair.name), pair.made.patch.clone())]
+            })
             .collect();
         let summary = PatchSummary {
             code_page: if code_page == 0 { 1252 } else { u16::try_from(code_page).unwrap_or(1252) },
@@ -431,7 +449,7 @@ impl Builder<'_> {
             patch_code: self.settings.patch_guid.clone(),
             replaces: self.settings.replaced_patches.clone(),
             installer: msp::summary::word_count(self.settings.minimum_msi_version),
-            created: (time + 11_644_473_600).checked_mul(10_000_000),
+            created: time.checked_add(11_644_473_600).and_then(|seconds| seconds.checked_mul(10_000_000)),
             application: Some("Patchwright".to_owned()),
             security: Some(4),
         };
@@ -561,7 +579,8 @@ impl Told<'_> {
     ) -> Result<MspBuildReport> {
         let mut families = Vec::new();
         for (family, path) in self.plan.families.iter().zip(cabinets) {
-            let metadata = fs::metadata(path).map_err(|error| Failure::io(pcw::CANNOT_RUN_MAKECAB, "read", path, &error))?;
+            let metadata =
+                fs::metadata(path).map_err(|error| Failure::io(pcw::CANNOT_RUN_MAKECAB, "read", path, &error))?;
             families.push(MspFamily {
                 family: family.name.clone(),
                 cabinet: family.cabinet(),
@@ -642,7 +661,8 @@ impl Told<'_> {
             let row = if row.is_empty() { String::new() } else { format!(" [{row}]") };
             format!("{table}{row}{column}")
         };
-        let shown = |value: Option<&patchwright_msi::database::Value>| value.map_or("nothing".to_owned(), ToString::to_string);
+        let shown =
+            |value: Option<&patchwright_msi::database::Value>| value.map_or("nothing".to_owned(), ToString::to_string);
         MspPair {
             target: pair.target.clone(),
             upgraded: pair.upgraded.clone(),
@@ -656,7 +676,12 @@ impl Told<'_> {
                 .iter()
                 .map(|kept| {
                     let place = place(&kept.table, &kept.row, &kept.column);
-                    format!("{place} stays {}, not {}: {}", shown(kept.old.as_ref()), shown(kept.new.as_ref()), kept.why)
+                    format!(
+                        "{place} stays {}, not {}: {}",
+                        shown(kept.old.as_ref()),
+                        shown(kept.new.as_ref()),
+                        kept.why
+                    )
                 })
                 .collect(),
             refreshed: made

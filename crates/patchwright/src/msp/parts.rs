@@ -107,7 +107,8 @@ impl Maker<'_> {
 
     fn whole(&self, member: &Member, why: WhyWhole) -> Result<Part> {
         let ftk = &member.ftk;
-        self.log.line(LogLevel::Info, &format!("Including entire file: '{}'; FTK={ftk}.", self.contents.name(&member.new)));
+        self.log
+            .line(LogLevel::Info, &format!("Including entire file: '{}'; FTK={ftk}.", self.contents.name(&member.new)));
         let mut hasher = blake3::Hasher::new();
         let read = self.contents.open(&member.new).and_then(|mut content| io::copy(&mut content, &mut hasher));
         let len = read.map_err(|error| self.contents.unreadable(&member.new, &error))?;
@@ -142,7 +143,8 @@ impl Maker<'_> {
         };
         // What comes from the cache was followed when it was found.
         if !cached && let Err(why) = delta::prove(&made.patch, &inputs, &new) {
-            let what = format!("the delta of {} of the family {} does not do what it should: {why}", member.ftk, family.name);
+            let what =
+                format!("the delta of {} of the family {} does not do what it should: {why}", member.ftk, family.name);
             return Err(bug(&what));
         }
         let part = self.written(family, member, &made, cached)?;

@@ -122,7 +122,10 @@ fn made(parameters: &PatchPackage, options: &BuildOptions, progress: &dyn Progre
 fn check(parameters: &PatchPackage) -> Result<(), Failure> {
     let usage = |code, what: String| Err(Failure::new(code, Error::new(ErrorKind::Usage, what)));
     if parameters.pcp_path.as_os_str().is_empty() || parameters.reserved != 0 {
-        return usage(pcw::INVALID_PARAMETER, "the path of the .pcp is empty, or the reserved parameter is not 0".to_owned());
+        return usage(
+            pcw::INVALID_PARAMETER,
+            "the path of the .pcp is empty, or the reserved parameter is not 0".to_owned(),
+        );
     }
     let rest = parameters.flags & !LOGALL & !UIALL;
     if rest & 0xFFFF != 0 {

@@ -24,7 +24,8 @@ impl World {
     fn new() -> Self {
         let app = noise(21, 12_000);
         let old = vec![file("app.bin", app.clone()), file("b.bin", noise(22, 6000)), file("read.me", "the same")];
-        let new = vec![file("app.bin", fixed(&app)), file("b.bin", fixed(&noise(22, 6000))), file("read.me", "the same")];
+        let new =
+            vec![file("app.bin", fixed(&app)), file("b.bin", fixed(&noise(22, 6000))), file("read.me", "the same")];
         Self::of(&Product::new(50, "1.0.0", old), &Product::new(50, "1.0.1", new))
     }
 
@@ -103,9 +104,12 @@ fn everything_that_is_wrong_is_told_at_once_and_nothing_is_written() {
     let error = world.build(&world.options()).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Malformed);
     let told = error.details.join("\n");
-    for code in
-        ["ERROR_PCW_BAD_PATCH_GUID", "ERROR_PCW_INVALID_PCP_PROPERTY", "ERROR_PCW_UPGRADED_MISSING_SRC_FILES", "0xC00E5108"]
-    {
+    for code in [
+        "ERROR_PCW_BAD_PATCH_GUID",
+        "ERROR_PCW_INVALID_PCP_PROPERTY",
+        "ERROR_PCW_UPGRADED_MISSING_SRC_FILES",
+        "0xC00E5108",
+    ] {
         assert!(told.contains(code), "{code}: {told}");
     }
     assert!(world.left().is_empty(), "{:?}", world.left());
@@ -166,8 +170,7 @@ fn the_cache_is_used_and_never_believed() {
     assert_eq!(cached(&world.built()), [true, true]);
     assert!(fs::read(world.path("app.msp")).unwrap() == first);
     let entries = || {
-        let mut paths: Vec<_> =
-            fs::read_dir(world.path("cache")).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let mut paths: Vec<_> = fs::read_dir(world.path("cache")).unwrap().map(|entry| entry.unwrap().path()).collect();
         paths.sort();
         paths
     };
@@ -204,11 +207,8 @@ fn an_output_appears_whole_or_not_at_all() {
     assert_eq!(fs::read(world.path("app.msp")).unwrap(), b"an older patch");
     let report = world.build(&options).unwrap();
     assert_eq!(report.patch_bytes, fs::metadata(world.path("app.msp")).unwrap().len());
-    for (output, kind) in [
-        ("new", ErrorKind::Usage),
-        ("app.pcp", ErrorKind::Usage),
-        ("nowhere/app.msp", ErrorKind::Io),
-    ] {
+    for (output, kind) in [("new", ErrorKind::Usage), ("app.pcp", ErrorKind::Usage), ("nowhere/app.msp", ErrorKind::Io)]
+    {
         let options = BuildOptions { output: Some(world.path(output)), ..world.options() };
         assert_eq!(world.build(&options).unwrap_err().kind, kind, "{output}");
     }
@@ -302,7 +302,11 @@ fn the_entry_point_of_patchwiz_takes_its_parameters() {
     assert_eq!(made, output);
     assert!(heard > 0, "the window is told");
     let log = fs::read_to_string(&log_path).unwrap();
-    for line in ["Patch file created: FTK=app.bin; temp location=Fam\\00004.HDR.", "Performance: phase III: ", "Entering phase V"] {
+    for line in [
+        "Patch file created: FTK=app.bin; temp location=Fam\\00004.HDR.",
+        "Performance: phase III: ",
+        "Entering phase V",
+    ] {
         assert!(log.contains(line), "{line}: {log}");
     }
     let before = log.len();
@@ -312,8 +316,16 @@ fn the_entry_point_of_patchwiz_takes_its_parameters() {
         (|parameters| parameters.reserved = 1, 0xC00E_5194, "ERROR_PCW_INVALID_PARAMETER"),
         (|parameters| parameters.pcp_path.clear(), 0xC00E_5194, "ERROR_PCW_INVALID_PARAMETER"),
         (|parameters| parameters.pcp_path = "/nowhere/app.pcp".into(), 0xC00E_5101, "ERROR_PCW_PCP_DOESNT_EXIST"),
-        (|parameters| parameters.log_path = Some("/nowhere/x.log".into()), 0xC00E_5195, "ERROR_PCW_CREATEFILE_LOG_FAILED"),
-        (|parameters| parameters.patch_path = Some("/nowhere/x.msp".into()), 0xC00E_5106, "ERROR_PCW_CANT_CREATE_PATCH_FILE"),
+        (
+            |parameters| parameters.log_path = Some("/nowhere/x.log".into()),
+            0xC00E_5195,
+            "ERROR_PCW_CREATEFILE_LOG_FAILED",
+        ),
+        (
+            |parameters| parameters.patch_path = Some("/nowhere/x.msp".into()),
+            0xC00E_5106,
+            "ERROR_PCW_CANT_CREATE_PATCH_FILE",
+        ),
         (
             |parameters| {
                 parameters.temp_folder = Some(parameters.pcp_path.parent().unwrap().join("old"));
