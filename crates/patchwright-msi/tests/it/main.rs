@@ -8,7 +8,7 @@ mod check;
 mod check_images;
 mod database;
 mod image;
-mod peers;
+mod image_peers;
 mod world;
 
 use std::io::Cursor;
