@@ -6,7 +6,7 @@ use patchwright_msi::database::Property;
 use patchwright_msi::image::{Facts, FaultKind, Hash, Image, Opened, Options, Place, Store};
 
 use crate::cabinets::{Cabinet, Compression, FROM_PREVIOUS, File, Folder as CabFolder, THROUGH, TO_NEXT, sample};
-use crate::check::{Add, Change, Set, change};
+use crate::check::{Add, Change, Remove, Set, change};
 use crate::world::{Folder, folder, installer};
 
 const CODE: &str = "{00000000-0000-0000-0000-0000000000A1}";
@@ -237,6 +237,29 @@ fn files_may_share_their_bytes() {
     let opened = packed(&[("#data", cabinet.bytes())], "#data", sizes);
     assert_eq!(faults(&opened), Vec::<String>::new());
     assert!(read(&opened, "lib").unwrap() == bytes && read(&opened, "app").unwrap() == bytes);
+}
+
+/// Thousands of files in one block, some of them empty.
+#[test]
+fn many_small_files_come_out() {
+    let names: Vec<&'static str> = (0..3000).map(|number| &*format!("f{number:04}").leak()).collect();
+    let content = |name: &str| if name.ends_with('7') { Vec::new() } else { name.as_bytes().to_vec() };
+    let contents: Vec<Vec<u8>> = names.iter().map(|name| content(name)).collect();
+    let files: Vec<(&'static str, &[u8])> = names.iter().copied().zip(contents.iter().map(Vec::as_slice)).collect();
+    let rows = names.iter().map(|name| {
+        let size = if name.ends_with('7') { "0" } else { "5" };
+        Add("File", Box::leak(Box::new([*name, "Main", *name, size, "", "", "", "1"])))
+    });
+    let known = [Remove("File", "app"), Remove("File", "lib"), Remove("File", "help")];
+    let opened = packed(
+        &[("#data", Cabinet::of(&files, Compression::Mszip).bytes())],
+        "#data",
+        known.into_iter().chain(rows).collect(),
+    );
+    assert_eq!(faults(&opened), Vec::<String>::new());
+    for name in names {
+        assert_eq!(read(&opened, name).unwrap(), content(name));
+    }
 }
 
 #[test]
