@@ -84,6 +84,8 @@ fn damaged_parts_are_told() {
             ("msp inspect app-1.0.msi", 3, "it is that of an installer or another database, not that of a patch"),
             ("msp inspect missing", 5, "missing"),
             ("msp inspect app.msp --against junk", 3, "junk: "),
+            ("inspect app.msp", 3, "`patchwright msp inspect` tells what is in a .msp"),
+            ("apply app.msp junk", 3, "`patchwright msp inspect` tells what is in a .msp"),
         ],
     );
 }

@@ -154,10 +154,10 @@ pub fn diff(old: &Database, new: &Database, rules: &Rules) -> Result<Diff, Objec
     for name in names {
         let old_table = olds.get(name).and_then(|at| old.tables.get(*at));
         let new_table = news.get(name).and_then(|at| new.tables.get(*at));
-        let sound =
-            [old_table, new_table].into_iter().flatten().fold(true, |sound, table| work.is_sound(table) && sound);
+        // Both are looked at, so that the faults of both are told.
+        let unsound = [old_table, new_table].into_iter().flatten().filter(|table| !work.is_sound(table)).count();
         let change = match (old_table, new_table) {
-            _ if !sound => None,
+            _ if unsound > 0 => None,
             (Some(old), Some(new)) => work.changed(old, new),
             (None, Some(new)) => work.added(new),
             (Some(old), None) => work.removed(old),

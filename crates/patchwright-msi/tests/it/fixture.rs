@@ -38,12 +38,12 @@ pub(crate) fn cabinet(files: &[(&str, &[u8])]) -> Vec<u8> {
 
 /// A delta of a small file from two old versions, which have a stamp to keep and bytes that mean nothing.
 fn delta() -> Vec<u8> {
-    let file = |step: u8, len: usize| -> Vec<u8> { (0..len).map(|at| (at % 251) as u8 ^ step).collect() };
+    let file = |len: usize| -> Vec<u8> { (0..=250).cycle().take(len).collect() };
     let regions = |old_offset| Regions {
         ignore: vec![ByteRange::new(16, 8)],
         retain: vec![RetainRange { old_offset, len: 12, new_offset: 120 }],
     };
-    let (one, other, mut new) = (file(0, 600), file(0, 640), file(0, 620));
+    let (one, other, mut new) = (file(600), file(640), file(620));
     new[300..340].copy_from_slice(b"what is different in the new version ...");
     let (regions_of_one, regions_of_other) = (regions(100), regions(110));
     let olds =

@@ -10,6 +10,7 @@ mod database;
 mod fixture;
 mod image;
 mod image_peers;
+mod lint;
 mod msp;
 mod patch_tables;
 mod peers;

@@ -18,9 +18,11 @@ struct TablePair {
     new_columns: usize,
     in_old: bool,
     in_new: bool,
-    /// Rows: what the values of the key, of the old row and of the new one are made of.
-    rows: Vec<(Vec<u8>, Option<Vec<u8>>, Option<Vec<u8>>)>,
+    rows: Vec<RowPair>,
 }
+
+/// What the values of the key, of the old row and of the new one are made of.
+type RowPair = (Vec<u8>, Option<Vec<u8>>, Option<Vec<u8>>);
 
 fn table_pair() -> impl Strategy<Value = TablePair> {
     let keys = prop::collection::vec(0..3_u8, 1..4);

@@ -116,13 +116,17 @@ pub(super) fn cabinets<F: Read + Seek>(msp: &mut Msp<F>) -> Vec<CabinetSummary> 
     cabinets
 }
 
+/// A disk: number, last number of a file, cabinet; source, title, label.
+type Disk = (i32, i32, String, [Option<String>; 3]);
+/// What tells files from each other: number, key, whether it is whole, cabinet.
+type FileKey = (i32, String, bool, Option<String>);
+
 /// Disks and files, gathered transform by transform.
 #[derive(Default)]
 pub(super) struct Shipments {
-    /// Disks by all that is said of them, and the transforms that say it.
-    families: BTreeMap<(i32, i32, String, [Option<String>; 3]), Vec<String>>,
-    /// Files by number, key, and whether they are whole.
-    files: BTreeMap<(i32, String, bool, Option<String>), ShippedFile>,
+    /// Disks, and the transforms that add them.
+    families: BTreeMap<Disk, Vec<String>>,
+    files: BTreeMap<FileKey, ShippedFile>,
 }
 
 impl Shipments {
@@ -187,8 +191,8 @@ impl<'a> Cells<'a> {
     }
 }
 
-/// The disks that a transform adds: number, last number of a file, cabinet; source, title, label.
-fn media(transform: &Transform) -> Vec<(i32, i32, String, [Option<String>; 3])> {
+/// The disks that a transform adds.
+fn media(transform: &Transform) -> Vec<Disk> {
     let Some(table) = transform.table("Media") else { return Vec::new() };
     let added = table.rows.iter().filter(|row| matches!(row, RowChange::Insert(_)));
     let disks = added.filter_map(|row| {
