@@ -86,6 +86,8 @@ impl Flags {
                 Some("k") => flags.keep = true,
                 Some("d") => flags.dialog = true,
                 Some("?") => flags.help = true,
+                // Ours; it was seen before this.
+                Some("-json") => {}
                 _ => return Err(format!("{} is no flag of Msimsp.exe", word.display())),
             }
         }
@@ -149,6 +151,7 @@ mod tests {
             ("-p a.msp -l x.log -s a.pcp", Flags { log: path("x.log"), log_level: all, ..base() }),
             ("-s a.pcp -p a.msp /LP x", Flags { log: path("x"), log_level: all | LOGPERFMESSAGES, ..base() }),
             ("-s a.pcp -p a.msp -f /s -K -d", Flags { temp_folder: path("/s"), keep: true, dialog: true, ..base() }),
+            ("-s a.pcp -p a.msp --json", base()),
             ("-?", Flags { help: true, ..Flags::default() }),
             ("", Flags::default()),
         ] {

@@ -8,6 +8,9 @@ use patchwright::msp::{
     BuildOptions, LOGALL, MspBuildReport, PatchPackage, RetainDefault, RetainMismatch, build, create_patch_package_ex,
 };
 use patchwright::{Error, ErrorKind, Progress, Quiet};
+use patchwright_msi::database::{Column, ColumnKind, Database, Table, Value};
+use patchwright_msi::msp::Msp;
+use patchwright_msi::transform::{ErrorConditions, Known, Transform, apply};
 use tempfile::TempDir;
 
 use super::pcp::{Cell, Pcp};
@@ -342,4 +345,75 @@ fn the_entry_point_of_patchwiz_takes_its_parameters() {
     assert!(log.len() > before, "it is appended");
     assert!(log.contains("ERROR: ERROR_PCW_PCP_DOESNT_EXIST (0xC00E5101)"), "{log}");
     assert!(Path::new(&world.path("old/app.msi")).exists(), "what others made stays");
+}
+
+/// The transform of a patch, read as an installer with these tables would.
+fn transform(path: &Path, name: &str, tables: &Database) -> Transform {
+    let mut msp = Msp::open(fs::File::open(path).unwrap()).unwrap();
+    msp.transform(name, Known::Database(tables)).unwrap()
+}
+
+#[test]
+fn tables_for_the_patch_alone_lead_the_transforms() {
+    let mut world = World::new();
+    // A copy of the upgraded installer with a property that only the patch brings.
+    let path = world.path("new/app.msi");
+    let mut tables = Database::read(fs::File::open(&path).unwrap()).unwrap();
+    let property = tables.tables.iter_mut().find(|table| table.name == "Property").unwrap();
+    property.rows.push(vec![Value::Str("ONLYINTHEPATCH".to_owned()), Value::Str("1".to_owned())]);
+    fs::write(world.path("patch-only.msi"), tables.write().unwrap()).unwrap();
+    world.pcp.all("UpgradedImages", &[("PatchMsiPath", &"patch-only.msi")]);
+    // And a template of the patch tables with a wide sequence.
+    let mut wide = Database::default();
+    let column =
+        |name: &str, kind, key, nullable| Column { name: name.to_owned(), kind, key, nullable, localizable: false };
+    wide.tables.push(Table {
+        name: "Patch".to_owned(),
+        columns: vec![
+            column("File_", ColumnKind::Text(72), true, false),
+            column("Sequence", ColumnKind::Int32, true, false),
+            column("PatchSize", ColumnKind::Int32, false, false),
+            column("Attributes", ColumnKind::Int16, false, false),
+            column("Header", ColumnKind::Binary, false, true),
+            column("StreamRef_", ColumnKind::Text(72), false, true),
+        ],
+        rows: Vec::new(),
+    });
+    fs::write(world.path("template.msi"), wide.write().unwrap()).unwrap();
+    world.pcp.set("MsiFileToUseToCreatePatchTables", "template.msi");
+    world.built();
+    let old = Database::read(fs::File::open(world.path("old/app.msi")).unwrap()).unwrap();
+    let main = transform(&world.path("app.msp"), "OldToNew", &old);
+    let changed = main.table("Property").unwrap();
+    let keys: Vec<String> = changed.rows.iter().map(|row| changed.key_of(row)[0].to_string()).collect();
+    assert!(keys.contains(&"ONLYINTHEPATCH".to_owned()), "{keys:?}");
+    let upgraded = apply(&main, &old, ErrorConditions::NONE).unwrap();
+    let patch = transform(&world.path("app.msp"), "#OldToNew", &upgraded);
+    assert_eq!(patch.table("Patch").unwrap().columns[1].kind, ColumnKind::Int32);
+}
+
+#[test]
+fn trusted_tables_decide_what_changed() {
+    let text = |text: &'static str| vec![file("a.txt", text), file("b.txt", "same")];
+    let old = Product::new(53, "1.0.0", text("old text"));
+    let new = Product::new(53, "1.0.1", text("new text, longer"));
+    let mut world = World::of(&old, &new);
+    // Without hash or version the content counts; with them what is stated does.
+    world.pcp.set("TrustMsi", "1");
+    let files = |world: &World| world.built().files.into_iter().map(|file| file.file).collect::<Vec<_>>();
+    assert_eq!(files(&world), ["a.txt"]);
+    for (folder, version) in [("old", "1.0"), ("new", "1.0")] {
+        let path = world.path(folder).join("app.msi");
+        let mut tables = Database::read(fs::File::open(&path).unwrap()).unwrap();
+        let table = tables.tables.iter_mut().find(|table| table.name == "File").unwrap();
+        let (at, size) = (table.column("Version").unwrap(), table.column("FileSize").unwrap());
+        for row in &mut table.rows {
+            row[at] = Value::Str(version.to_owned());
+            row[size] = Value::Int(16);
+        }
+        fs::write(&path, tables.write().unwrap()).unwrap();
+    }
+    let error = world.build(&BuildOptions { output: Some(world.path("none.msp")), ..world.options() });
+    let none = error.map(|report| report.files.len());
+    assert!(matches!(none, Ok(0)), "the tables say that nothing changed but the version: {none:?}");
 }
