@@ -6,7 +6,7 @@ use std::iter::Peekable;
 use std::{mem, vec};
 
 use super::data::{Blocks, Decoder, Stored};
-use super::header::{File, Header};
+use super::header::Header;
 use crate::error::{MsiError, MsiErrorKind, Result};
 use crate::image::Content;
 
@@ -35,7 +35,7 @@ pub(crate) trait Exchange {
     /// Opens a cabinet by name.
     fn open(&mut self, name: &str) -> Result<Box<dyn Content>>;
 
-    /// The number of a file that is wanted.
+    /// The number of a file, the first time that it is asked for; nothing for one that is not wanted.
     fn wants(&mut self, entry: Entry<'_>) -> Option<usize>;
 
     /// Makes the file of a number, just before its first byte comes.
@@ -170,10 +170,9 @@ impl Files {
 /// The files of a folder that are wanted, by their places; those with the same bytes once.
 fn outputs(set: &[Volume], parts: &[(usize, usize)], exchange: &mut dyn Exchange) -> Vec<Output> {
     let mut outputs: BTreeMap<(u64, u64), usize> = BTreeMap::new();
-    for (part, &(at, folder)) in parts.iter().enumerate() {
-        // A file that begins in an earlier cabinet is listed there too.
-        let is_new = |file: &&File| file.folder == folder && (!file.from_previous || part == 0);
-        for file in set[at].header.files.iter().filter(is_new) {
+    // A file that goes on is listed by each cabinet; whoever wants files wants each of them once.
+    for &(at, folder) in parts {
+        for file in set[at].header.files.iter().filter(|file| file.folder == folder) {
             let Some(number) = exchange.wants(Entry { name: &file.name, len: file.len }) else { continue };
             let start = u64::from(file.offset);
             match outputs.entry((start, start + u64::from(file.len))) {
