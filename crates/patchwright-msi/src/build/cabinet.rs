@@ -266,12 +266,13 @@ mod tests {
         let limit = MOST_BYTES;
         for (lens, expect) in [
             (&[][..], &[][..]),
-            (&[limit], &[0..1]),
-            (&[limit - 1, 1, 0, 1, 5], &[0..3, 3..5]),
-            (&[limit, limit], &[0..1, 1..2]),
+            (&[limit], &[(0, 1)]),
+            (&[limit - 1, 1, 0, 1, 5], &[(0, 3), (3, 5)]),
+            (&[limit, limit], &[(0, 1), (1, 2)]),
         ] {
             let items: Vec<_> = lens.iter().map(|len| item(*len)).collect();
-            assert_eq!(folders(&items), expect, "{lens:?}");
+            let runs: Vec<_> = folders(&items).into_iter().map(|run| (run.start, run.end)).collect();
+            assert_eq!(runs, expect, "{lens:?}");
         }
     }
 

@@ -108,7 +108,7 @@ impl Default for BuildOptions {
 /// All that stands against the patch, at once, each with the code of PATCHWIZ ([`ErrorKind::Malformed`]); nothing differs
 /// between the images ([`ErrorKind::No`]); reading or writing failed ([`ErrorKind::Io`]).
 pub fn build(pcp: &Path, options: &BuildOptions, progress: &dyn Progress) -> Result<MspBuildReport> {
-    in_threads(options.threads, || build::build(pcp, options, progress, &NoLog).map_err(|failure| failure.error))
+    in_threads(options.threads, || build::build(pcp, options, progress, &NoLog).map_err(|failure| *failure.error))
 }
 
 fn in_threads<T: Send>(threads: Option<usize>, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {

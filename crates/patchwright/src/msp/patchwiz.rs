@@ -57,13 +57,13 @@ pub struct PatchPackageError {
     /// Its name: `ERROR_PCW_…`.
     pub name: &'static str,
     /// What people are told.
-    pub error: Error,
+    pub error: Box<Error>,
 }
 
 impl PatchPackageError {
     /// The error, its message with the code at its end.
     pub fn into_error(self) -> Error {
-        let mut error = self.error;
+        let mut error = *self.error;
         error.message = format!("{}: {} (0x{:08X})", error.message, self.name, self.code);
         error
     }

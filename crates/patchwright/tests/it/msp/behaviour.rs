@@ -313,7 +313,8 @@ fn the_entry_point_of_patchwiz_takes_its_parameters() {
         assert!(log.contains(line), "{line}: {log}");
     }
     let before = log.len();
-    let rows: [(fn(&mut PatchPackage), u32, &str); 8] = [
+    type Change = fn(&mut PatchPackage);
+    let rows: [(Change, u32, &str); 8] = [
         (|parameters| parameters.flags = 0x10, 0xC00E_5196, "ERROR_PCW_INVALID_LOG_LEVEL"),
         (|parameters| parameters.flags = 0x1_0000, 0xC00E_5197, "ERROR_PCW_INVALID_UI_LEVEL"),
         (|parameters| parameters.reserved = 1, 0xC00E_5194, "ERROR_PCW_INVALID_PARAMETER"),

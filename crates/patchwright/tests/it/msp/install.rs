@@ -42,7 +42,8 @@ struct Case {
 }
 
 fn case(name: &'static str, olds: Vec<Product>, new: Product) -> Case {
-    let (edit, user): (fn(&mut Pcp), fn(&mut Vec<u8>, &str)) = (|_| {}, |_, _| {});
+    let edit: fn(&mut Pcp) = |_| {};
+    let user: fn(&mut Vec<u8>, &str) = |_, _| {};
     Case { name, olds, new, edit, user, expect: |_, _, new| new.to_vec(), kinds: "", beside: Vec::new() }
 }
 
