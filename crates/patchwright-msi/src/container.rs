@@ -214,3 +214,41 @@ fn no_time() -> SystemTime {
 pub(crate) fn encoded(text: &str, table: bool) -> Result<String> {
     name::encode(text, table).ok_or_else(|| MsiError::malformed(format!("stream {text}"), "the name is too long"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    /// Streams that share their bytes make a small file long; such a file is refused.
+    #[test]
+    fn streams_that_share_bytes_are_refused() {
+        let mut made = Container::create(Cursor::new(Vec::new()), Version::V3, PATCH).unwrap();
+        made.put(None, "long", "long", &[7; 50_000]).unwrap();
+        for name in ["a1", "b2", "c3", "d4"] {
+            made.put(None, name, name, &[7; 5000]).unwrap();
+        }
+        let sound = made.finish().unwrap().into_inner();
+        let check = |bytes: Vec<u8>| {
+            let (container, len) = open(Cursor::new(bytes))?;
+            check_lengths(&container, len)
+        };
+        check(sound.clone()).unwrap();
+        // Entries of the directory: a name in 64 bytes, the first sector at 116, the length at 120.
+        let entry = |name: &str| {
+            let name: Vec<u8> = name.encode_utf16().flat_map(u16::to_le_bytes).collect();
+            sound
+                .windows(name.len() + 2)
+                .position(|found| found[..name.len()] == name && found[name.len()..] == [0; 2])
+                .unwrap()
+        };
+        let mut shared = sound.clone();
+        let long = sound[entry("long") + 116..][..8].to_vec();
+        for name in ["a1", "b2", "c3", "d4"] {
+            shared[entry(name) + 116..][..8].copy_from_slice(&long);
+        }
+        let told = check(shared).unwrap_err().to_string();
+        assert_eq!(told, format!("compound file: its streams have 250000 bytes, the file {}", sound.len()));
+    }
+}

@@ -225,4 +225,11 @@ fn faults_that_we_do_not_write_are_told() {
     let pool = "/OldToNew/\u{4840}\u{3f3f}\u{4577}\u{446c}\u{3e6a}\u{44b2}\u{482f}";
     assert!(!stream(&whole, pool).is_empty());
     assert_eq!(codes(with(pool, b"odd")), ["unreadable-transform"]);
+
+    // A signature is nothing to dislike, and no cabinet.
+    let mut msp = Msp::open(Cursor::new(with("/\u{5}DigitalSignature", b"signed"))).unwrap();
+    let told = overview(&mut msp, None);
+    assert_eq!((told.lints, told.signature), (Vec::new(), vec![("\u{5}DigitalSignature".to_owned(), 6)]));
+    let mut msp = Msp::open(Cursor::new(with("/other", b"neither table nor cabinet"))).unwrap();
+    assert_eq!(overview(&mut msp, None).other_streams, [("other".to_owned(), 25)]);
 }

@@ -206,3 +206,26 @@ fn damage_is_an_error() {
         }
     }
 }
+
+/// A stream that claims to be longer than the file is refused before anything is read of it.
+#[test]
+fn lengths_are_believed_against_the_file_only() {
+    let whole = patch(&[7; 5000]);
+    // The entry of the directory that has the stream of the cabinet: its name in 64 bytes, its length at byte 120.
+    let packed: Vec<u8> = {
+        let container = cfb::CompoundFile::open(Cursor::new(&whole)).unwrap();
+        let entry = container.read_root_storage().find(|entry| entry.len() == 5000).unwrap();
+        entry.name().encode_utf16().flat_map(u16::to_le_bytes).collect()
+    };
+    let at = whole.windows(packed.len()).position(|found| found == packed).unwrap();
+    let open = |len: u32| {
+        let mut claims = whole.clone();
+        claims[at + 120..at + 124].copy_from_slice(&len.to_le_bytes());
+        Msp::open(Cursor::new(claims)).map(|_| ()).map_err(|error| error.to_string())
+    };
+    assert_eq!(open(5000), Ok(()));
+    for len in [20_000, 0x7000_0000] {
+        let told = open(len).unwrap_err();
+        assert!(told.contains("its streams have") || told.contains("compound file"), "{told}");
+    }
+}
