@@ -14,7 +14,11 @@ fuzz_target!(|input: &[u8]| {
     let Ok(mut database) = Database::read(Cursor::new(input)) else { return };
     let pcp = Pcp::read(&database);
     let findings = check(&pcp);
-    assert_eq!(check_all(&pcp, &Images::default(), Options::default()), findings, "nothing is said of images that nobody opened");
+    assert_eq!(
+        check_all(&pcp, &Images::default(), Options::default()),
+        findings,
+        "nothing is said of images that nobody opened"
+    );
     // What cannot be written says why; the rest comes back.
     let Ok(bytes) = database.write() else { return };
     let mut again = Database::read(Cursor::new(bytes)).expect("written by ourselves");

@@ -81,7 +81,11 @@ fuzz_target!(|input: &[u8]| {
     let products: Vec<PatchedProduct> = pcp
         .targets
         .iter()
-        .map(|row| PatchedProduct { target: row.target.clone(), code: row.msi_path.clone(), ..PatchedProduct::default() })
+        .map(|row| PatchedProduct {
+            target: row.target.clone(),
+            code: row.msi_path.clone(),
+            ..PatchedProduct::default()
+        })
         .collect();
     let _ = sequence(&pcp, &settings, &products, u64::from(files.len() as u32), &mut Vec::new());
     let _ = product_codes(&settings, &products);

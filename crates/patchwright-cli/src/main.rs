@@ -57,7 +57,8 @@ fn run(typed: &[OsString], early: &Console) -> u8 {
         Ok(cli) => cli,
         Err(told) => return early.clap_error(&told),
     };
-    let console = Console::new(cli.global.json, cli.global.quiet);
+    // `msimsp` takes every word after its own flags as one of Msimsp.exe; --json is found all the same.
+    let console = Console::new(cli.global.json || early.json, cli.global.quiet);
     match cli.command.run(&console).and_then(|answer| console.print(answer)) {
         Ok(exit_code) => exit_code,
         Err(error) => console.error(&error),

@@ -39,6 +39,11 @@ pub(crate) fn write_folder(
         Err(error) if error.kind() == io::ErrorKind::NotFound => shown.clone(),
         Err(error) => return Err(failed(error)),
     };
+    // A shell that stands in the folder would stand in one that is gone.
+    if std::env::current_dir().is_ok_and(|current| current.starts_with(&real)) {
+        let error = Error::new(ErrorKind::Usage, "the folder is the current one, or one above it");
+        return Err(error.at(&shown).hint("write into a folder of its own"));
+    }
     let parent =
         real.parent().ok_or_else(|| Error::new(ErrorKind::Usage, "the root is no folder to write").at(&shown))?;
     fs::create_dir_all(parent).map_err(failed)?;

@@ -32,7 +32,9 @@ const EXAMPLES: Examples = &[
 /// temporary files, and `-k` makes one that exists an error; `-d` says when it is done; `-?` is this text.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = after_help(EXAMPLES, EXIT_CODES))]
-#[command(override_usage = "patchwright msimsp [--map <PREFIX=DIR>]... -s <PCP> [-p <MSP>] [-l|-lp <LOG>] [-f <DIR>] [-k] [-d]")]
+#[command(
+    override_usage = "patchwright msimsp [--map <PREFIX=DIR>]... -s <PCP> [-p <MSP>] [-l|-lp <LOG>] [-f <DIR>] [-k] [-d]"
+)]
 pub(crate) struct Args {
     /// Where the Windows paths of the PCP lead here; before the flags of Msimsp.exe
     #[arg(long = "map", value_name = "PREFIX=DIR")]
@@ -84,6 +86,8 @@ impl Flags {
                 Some("k") => flags.keep = true,
                 Some("d") => flags.dialog = true,
                 Some("?") => flags.help = true,
+                // Ours; it was seen before this.
+                Some("-json") => {}
                 _ => return Err(format!("{} is no flag of Msimsp.exe", word.display())),
             }
         }
@@ -94,7 +98,8 @@ impl Flags {
 impl Args {
     pub(crate) fn run(&self, console: &Console) -> Result<Answer> {
         let usage = |what: String| {
-            Error::new(ErrorKind::Usage, what).hint("patchwright msimsp -s APP.pcp -p APP.msp [-l LOG] [-f DIR] [-k] [-d]; -? tells more")
+            Error::new(ErrorKind::Usage, what)
+                .hint("patchwright msimsp -s APP.pcp -p APP.msp [-l LOG] [-f DIR] [-k] [-d]; -? tells more")
         };
         let flags = Flags::read(&self.words).map_err(usage)?;
         if flags.help {
@@ -146,6 +151,7 @@ mod tests {
             ("-p a.msp -l x.log -s a.pcp", Flags { log: path("x.log"), log_level: all, ..base() }),
             ("-s a.pcp -p a.msp /LP x", Flags { log: path("x"), log_level: all | LOGPERFMESSAGES, ..base() }),
             ("-s a.pcp -p a.msp -f /s -K -d", Flags { temp_folder: path("/s"), keep: true, dialog: true, ..base() }),
+            ("-s a.pcp -p a.msp --json", base()),
             ("-?", Flags { help: true, ..Flags::default() }),
             ("", Flags::default()),
         ] {

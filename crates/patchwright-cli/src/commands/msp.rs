@@ -21,7 +21,10 @@ pub(crate) const VERBS: usize = 2;
 
 const EXAMPLES: Examples = &[
     ("Build a patch", "patchwright msp build app.pcp -o app.msp"),
-    ("Images that a Windows build has described", r"patchwright msp build app.pcp -o app.msp --map C:\build=/srv/build"),
+    (
+        "Images that a Windows build has described",
+        r"patchwright msp build app.pcp -o app.msp --map C:\build=/srv/build",
+    ),
     ("What is in a patch, whoever made it", "patchwright msp inspect app.msp"),
     ("Whether it applies to a product, and why not", "patchwright msp inspect app.msp --against 1.0/app.msi"),
     ("Its product codes, for a script", "patchwright msp inspect app.msp --json | jq -r '.product_codes[]'"),

@@ -188,7 +188,7 @@ fn completions_and_pages_are_printed() {
         assert_eq!(ran.stderr, "", "{line}");
     }
     let told = sandbox.ok("man -o pages/man1").stdout;
-    assert_eq!(told.lines().count(), 22);
+    assert_eq!(told.lines().count(), 24);
     assert_eq!(told.lines().next(), Some("pages/man1/patchwright.1"));
     assert!(String::from_utf8(sandbox.read("pages/man1/patchwright-diff.1")).unwrap().contains("\\-\\-retain"));
 }

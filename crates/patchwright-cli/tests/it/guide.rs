@@ -29,6 +29,7 @@ fn every_field_is_in_the_guide() {
     sandbox.write("other", "other");
     sandbox.write("image.dll", crate::check::image());
     crate::msp_inspect::installers(&sandbox);
+    crate::msp_build::described(&sandbox);
     crate::pcp::installers(&sandbox);
     std::fs::remove_file(sandbox.path("1.0/bin/app.exe")).unwrap();
     let guide = guide();
@@ -54,6 +55,7 @@ fn every_field_is_in_the_guide() {
         "msp inspect app.msp --against app-1.0.msi",
         "msp inspect app.msp --against app-1.1.msi",
         "msp inspect odd.msp",
+        "msp build sized.pcp -o sized.msp",
     ] {
         let (_, report) = sandbox.json(line);
         let schema = report["schema"].as_str().unwrap();

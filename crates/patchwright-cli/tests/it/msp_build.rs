@@ -37,10 +37,66 @@ pub(crate) fn installers(sandbox: &Sandbox) -> Option<()> {
         sandbox.write("app.exe", text.replace("line 2000 ", &format!("line 2000 in version {version} ")));
         sandbox.write("help.txt", format!("help for {version}"));
         fs::create_dir_all(sandbox.path(version)).unwrap();
-        let made = Command::new("wixl").args(["-o", &format!("{version}/app.msi"), "app.wxs"]).current_dir(sandbox.path("")).output();
+        let made = Command::new("wixl")
+            .args(["-o", &format!("{version}/app.msi"), "app.wxs"])
+            .current_dir(sandbox.path(""))
+            .output();
         assert!(made.as_ref().unwrap().status.success(), "{made:?}");
     }
     Some(())
+}
+
+/// Patch creation properties `sized.pcp` over installers without any tool of others: the patch has a delta, a whole file, a
+/// warning and a note.
+pub(crate) fn described(sandbox: &Sandbox) {
+    let guid = |letter: &str| format!("{{{0}-2222-3333-4444-555555555555}}", letter.repeat(8));
+    for (version, build) in [("1.0.0", "1"), ("1.0.1", "2")] {
+        let tables = [
+            (
+                "Property",
+                format!(
+                    "Property\tValue\ns72\tl0\nProperty\tProperty\nManufacturer\tExample\nProductCode\t{}\nProductName\tPad\n\
+                     ProductLanguage\t1033\nProductVersion\t{version}\nUpgradeCode\t{}\nARPHELPLINK\thttps://example.org\n",
+                    guid("A"),
+                    guid("B")
+                ),
+            ),
+            ("Directory", "Directory\tDirectory_Parent\tDefaultDir\ns72\tS72\tl255\nDirectory\tDirectory\nTARGETDIR\t\tSourceDir\n".to_owned()),
+            (
+                "Component",
+                "Component\tComponentId\tDirectory_\tAttributes\tCondition\tKeyPath\ns72\tS38\ts72\ti2\tS255\tS72\nComponent\tComponent\n\
+                 c\t\tTARGETDIR\t0\t\tapp\n"
+                    .to_owned(),
+            ),
+            (
+                "File",
+                "File\tComponent_\tFileName\tFileSize\tVersion\tLanguage\tAttributes\tSequence\ns72\ts72\tl255\ti4\tS72\tS20\tI2\ti2\n\
+                 File\tFile\napp\tc\tapp.exe\t1\t\t\t0\t1\nhelp\tc\thelp.txt\t1\t\t\t0\t2\n"
+                    .to_owned(),
+            ),
+            (
+                "Media",
+                "DiskId\tLastSequence\tDiskPrompt\tCabinet\tVolumeLabel\tSource\ni2\ti2\tL64\tS255\tS32\tS72\nMedia\tDiskId\n1\t2\t\t\t\t\n"
+                    .to_owned(),
+            ),
+            (
+                "InstallExecuteSequence",
+                "Action\tCondition\tSequence\ns72\tS255\tI2\nInstallExecuteSequence\tAction\nInstallFiles\t\t4000\n".to_owned(),
+            ),
+            (
+                "_SummaryInformation",
+                format!("PropertyId\tValue\ni2\tl255\n_SummaryInformation\tPropertyId\n1\t1252\n7\tx64;1033\n9\t{}\n14\t200\n15\t0\n", guid(build)),
+            ),
+        ];
+        for (name, text) in tables {
+            sandbox.write(&format!("tables-{version}/{name}.idt"), text);
+        }
+        let text: String = (0..3000).map(|line| format!("{line} ")).collect();
+        sandbox.write(&format!("sized-{version}/app.exe"), text.replace(" 1500 ", &format!(" {version} ")));
+        sandbox.write(&format!("sized-{version}/help.txt"), format!("help for {version}"));
+        sandbox.ok(&format!("pcp import tables-{version} -o sized-{version}/app.msi"));
+    }
+    sandbox.ok("pcp new sized-1.0.0/app.msi sized-1.0.1/app.msi -o sized.pcp");
 }
 
 /// The three commands of the guide, on installers as a build server has them; then Wine installs and patches.
@@ -87,7 +143,10 @@ fn three_commands_lead_from_two_installers_to_a_patch() {
             .status();
         status.unwrap();
     };
-    let installed = || ["application.exe", "help.txt"].map(|name| fs::read(sandbox.path("prefix/drive_c/NotePad").join(name)).unwrap_or_default());
+    let installed = || {
+        ["application.exe", "help.txt"]
+            .map(|name| fs::read(sandbox.path("prefix/drive_c/NotePad").join(name)).unwrap_or_default())
+    };
     msiexec("/i", "1.0.0/app.msi");
     assert_eq!(installed()[1], b"help for 1.0.0");
     msiexec("/p", "app.msp");

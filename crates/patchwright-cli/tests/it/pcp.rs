@@ -250,7 +250,13 @@ fn an_export_changes_all_of_a_folder_or_nothing() {
     let before = sandbox.listing("text");
     // What is refused changes nothing.
     sandbox.write("text/more/file", "");
-    check_errors(&sandbox, &[("pcp export app.pcp -o text", 2, "folders that are not ours")]);
+    check_errors(
+        &sandbox,
+        &[
+            ("pcp export app.pcp -o text", 2, "folders that are not ours"),
+            ("pcp export app.pcp -o .", 2, "the folder is the current one"),
+        ],
+    );
     fs::remove_dir_all(sandbox.path("text/more")).unwrap();
     assert_eq!(sandbox.listing("text"), before);
     let left = fs::read_dir(sandbox.path("")).unwrap().map(|entry| entry.unwrap().file_name());

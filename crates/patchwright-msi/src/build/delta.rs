@@ -144,8 +144,7 @@ mod tests {
         let mut new = old.clone();
         new[100..108].copy_from_slice(b"thefix!!");
         let none = Regions::default();
-        let stamp =
-            Regions { ignore: vec![], retain: vec![RetainRange { old_offset: 9, len: 4, new_offset: 12 }] };
+        let stamp = Regions { ignore: vec![], retain: vec![RetainRange { old_offset: 9, len: 4, new_offset: 12 }] };
         for (old, regions, delta) in [(&old, &none, true), (&other, &none, false), (&other, &stamp, true)] {
             let olds = [OldInput { bytes: old, regions }];
             let made = make(&olds, &new, LargeWindow::WhereNeeded).unwrap();

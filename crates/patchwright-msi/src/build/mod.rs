@@ -9,6 +9,7 @@ pub mod cabinet;
 pub mod delta;
 pub mod pair;
 pub mod plan;
+mod planner;
 pub mod ranges;
 pub mod refresh;
 pub mod root;

@@ -119,8 +119,7 @@ pub fn tables<'a>(
         definitions,
         ..PatchTables::default()
     };
-    let Some((pair_of, family)) =
-        plan.pairs.get(pair).and_then(|pair| Some((pair, plan.families.get(pair.family)?)))
+    let Some((pair_of, family)) = plan.pairs.get(pair).and_then(|pair| Some((pair, plan.families.get(pair.family)?)))
     else {
         return tables;
     };

@@ -137,10 +137,7 @@ mod tests {
             assert_eq!(found, Err(CountsDiffer { old, family: 2 }), "{retain:?} {default:?}");
         }
         let none = NewSide::default();
-        assert_eq!(
-            regions(&none, lists(Some("5")), RetainDefault::None),
-            Err(CountsDiffer { old: 1, family: 0 })
-        );
+        assert_eq!(regions(&none, lists(Some("5")), RetainDefault::None), Err(CountsDiffer { old: 1, family: 0 }));
         assert!(regions(&none, lists(None), RetainDefault::None).unwrap().retain.is_empty());
     }
 }

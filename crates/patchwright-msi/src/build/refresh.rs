@@ -99,9 +99,9 @@ fn hashes(database: &mut Database, files: &BTreeMap<&str, &FileFacts>, changes: 
 }
 
 fn hash_table() -> Table {
-    let column = |name: &str, kind, key| Column { name: name.to_owned(), kind, nullable: false, key, localizable: false };
-    let mut columns =
-        vec![column("File_", ColumnKind::Text(72), true), column("Options", ColumnKind::Int16, false)];
+    let column =
+        |name: &str, kind, key| Column { name: name.to_owned(), kind, nullable: false, key, localizable: false };
+    let mut columns = vec![column("File_", ColumnKind::Text(72), true), column("Options", ColumnKind::Int16, false)];
     columns.extend(HASH_PARTS.map(|part| column(part, ColumnKind::Int32, false)));
     Table { name: "MsiFileHash".to_owned(), columns, rows: Vec::new() }
 }
@@ -148,8 +148,12 @@ mod tests {
     use super::*;
 
     fn database(rows: &[(&str, i32, Option<&str>)], hashes: &[(&str, i32)]) -> Database {
-        let column = |name: &str, kind, key: bool| {
-            Column { name: name.to_owned(), kind, nullable: !key, key, localizable: false }
+        let column = |name: &str, kind, key: bool| Column {
+            name: name.to_owned(),
+            kind,
+            nullable: !key,
+            key,
+            localizable: false,
         };
         let text = |text: &str| Value::Str(text.to_owned());
         let columns = vec![
@@ -162,9 +166,8 @@ mod tests {
             vec![text(key), Value::Int(*size), version.map_or(Value::Null, text), Value::Null]
         };
         let file = Table { name: "File".to_owned(), columns, rows: rows.iter().map(row).collect() };
-        let hash = |(key, part): &(&str, i32)| {
-            [vec![text(key)], vec![Value::Int(0); 1], vec![Value::Int(*part); 4]].concat()
-        };
+        let hash =
+            |(key, part): &(&str, i32)| [vec![text(key)], vec![Value::Int(0); 1], vec![Value::Int(*part); 4]].concat();
         let hashes = Table { rows: hashes.iter().map(hash).collect(), ..hash_table() };
         let mut tables = vec![file];
         if !hashes.rows.is_empty() {
@@ -186,7 +189,13 @@ mod tests {
     #[test]
     fn rows_become_what_the_files_are() {
         let mut found = database(
-            &[("exe", 1, Some("1.0")), ("txt", 1, None), ("doc", 1, None), ("its", 1, Some("exe")), ("set", 1, Some("1.0"))],
+            &[
+                ("exe", 1, Some("1.0")),
+                ("txt", 1, None),
+                ("doc", 1, None),
+                ("its", 1, Some("exe")),
+                ("set", 1, Some("1.0")),
+            ],
             &[("doc", 7)],
         );
         let files = [
@@ -201,8 +210,15 @@ mod tests {
         let changes = refresh(&mut found, &files);
         let told: Vec<String> =
             changes.iter().map(|change| format!("{}.{}={}", change.ftk, change.column, change.new)).collect();
-        let hash = |ftk: &str| HASH_PARTS.iter().zip(["1", "2", "3", ""]).map(|(part, value)| format!("{ftk}.{part}={value}")).collect::<Vec<_>>();
-        let mut expect = ["exe.FileSize=2", "exe.Version=1.1", "exe.Language=1033,0", "txt.FileSize=3"].map(str::to_owned).to_vec();
+        let hash = |ftk: &str| {
+            HASH_PARTS
+                .iter()
+                .zip(["1", "2", "3", ""])
+                .map(|(part, value)| format!("{ftk}.{part}={value}"))
+                .collect::<Vec<_>>()
+        };
+        let mut expect =
+            ["exe.FileSize=2", "exe.Version=1.1", "exe.Language=1033,0", "txt.FileSize=3"].map(str::to_owned).to_vec();
         expect.extend(hash("doc"));
         // A new row has nothing before.
         expect.extend(hash("txt").into_iter().take(3));

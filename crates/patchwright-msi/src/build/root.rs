@@ -90,7 +90,8 @@ fn given_rows(
             .iter()
             .filter(|patched| product.as_ref().is_none_or(|code| patched.code.eq_ignore_ascii_case(code)));
         let sequence = row.sequence.clone();
-        let sequence = sequence.unwrap_or_else(|| made_sequence(versions.map(|product| product.version.as_str()), time));
+        let sequence =
+            sequence.unwrap_or_else(|| made_sequence(versions.map(|product| product.version.as_str()), time));
         if !seen.insert((row.patch_family.clone(), product.clone())) {
             findings.push(Finding {
                 severity: Severity::Error,
@@ -156,12 +157,8 @@ fn made_rows(
 /// The rows of `MsiPatchMetadata`: what the author wrote.
 pub fn metadata(pcp: &Pcp) -> Vec<Metadata> {
     let rows = pcp.metadata.iter().flatten();
-    rows.map(|row| Metadata {
-        company: row.company.clone(),
-        property: row.property.clone(),
-        value: row.value.clone(),
-    })
-    .collect()
+    rows.map(|row| Metadata { company: row.company.clone(), property: row.property.clone(), value: row.value.clone() })
+        .collect()
 }
 
 /// Codes of the products that the patch is for. A leading `*` is those of the targets.
@@ -269,7 +266,8 @@ mod tests {
             ..Pcp::default()
         };
         let products = [product("T", CODE, "1.4.0", "1.4.0")];
-        let expect = ["Fixes||1.2|1".to_owned(), format!("Fixes|{OTHER}|3|"), format!("Fixes|{CODE}|4.0.19388.37230|0")];
+        let expect =
+            ["Fixes||1.2|1".to_owned(), format!("Fixes|{OTHER}|3|"), format!("Fixes|{CODE}|4.0.19388.37230|0")];
         assert_eq!(rows(&pcp, &Settings::default(), &products), expect);
 
         let twice = Pcp { sequence: Some(vec![row(Some("T"), None, None), row(Some(CODE), None, None)]), ..pcp };

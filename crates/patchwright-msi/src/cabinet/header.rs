@@ -43,8 +43,6 @@ pub(super) struct File {
     /// Where it begins among the bytes of its folder.
     pub(super) offset: u32,
     pub(super) folder: usize,
-    /// It begins in the cabinet before.
-    pub(super) from_previous: bool,
     /// It goes on in the next cabinet.
     pub(super) to_next: bool,
 }
@@ -150,7 +148,6 @@ impl<R: Read> Input<'_, R> {
             len: u32::from_le_bytes([fixed[0], fixed[1], fixed[2], fixed[3]]),
             offset: u32::from_le_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]),
             folder,
-            from_previous: matches!(number, FROM_PREVIOUS | THROUGH),
             to_next: matches!(number, TO_NEXT | THROUGH),
             name,
         })

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::io::Write;
+use std::iter::Peekable;
+use std::{mem, vec};
 
 use super::data::{Blocks, Decoder, Stored};
-use super::header::{File, Header};
-use crate::error::{MsiError, Result};
+use super::header::Header;
+use crate::error::{MsiError, MsiErrorKind, Result};
 use crate::image::Content;
 
 /// Cabinets that continue each other, at most.
@@ -33,7 +35,7 @@ pub(crate) trait Exchange {
     /// Opens a cabinet by name.
     fn open(&mut self, name: &str) -> Result<Box<dyn Content>>;
 
-    /// The number of a file that is wanted.
+    /// The number of a file, the first time that it is asked for; nothing for one that is not wanted.
     fn wants(&mut self, entry: Entry<'_>) -> Option<usize>;
 
     /// Makes the file of a number, just before its first byte comes.
@@ -108,51 +110,69 @@ fn unpack_folder(set: &[Volume], parts: &[(usize, usize)], exchange: &mut dyn Ex
     let names = structure(&set[first].name);
     let mut blocks = Blocks::new(Decoder::of(set[first].header.folders[folder].compression, &names)?);
     let mut parts = parts.iter();
-    let mut pending = pending.into_iter().peekable();
-    let mut active: Vec<(Output, Box<dyn Write>)> = Vec::new();
+    let mut files = Files { pending: pending.into_iter().peekable(), open: Vec::new() };
     let mut at = 0;
-    loop {
-        let block = match at < end {
-            true => blocks.next(&mut || {
-                let Some(&(at, folder)) = parts.next() else { return Ok(None) };
-                let Volume { name, header } = &set[at];
-                let content = exchange.open(name)?;
-                Stored::of(content, header.folders[folder], header.block_reserve, &structure(name)).map(Some)
-            })?,
-            false => Some(&[][..]),
-        };
-        let Some(block) = block else {
-            return Err(MsiError::malformed(names, format!("folder {folder} ends before its files do")));
-        };
+    while at < end {
+        let block = blocks.next(&mut || {
+            let Some(&(at, folder)) = parts.next() else { return Ok(None) };
+            let Volume { name, header } = &set[at];
+            let content = exchange.open(name)?;
+            Stored::of(content, header.folders[folder], header.block_reserve, &structure(name)).map(Some)
+        })?;
+        let block =
+            block.ok_or_else(|| MsiError::malformed(&names, format!("folder {folder} ends before its files do")))?;
+        files.take(block, at, exchange)?;
+        if files.open.len() > MOST_OVERLAPS {
+            return Err(MsiError::malformed(&names, format!("folder {folder} has too many files that overlap")));
+        }
+        at += block.len() as u64;
+    }
+    // What has no bytes has no block.
+    files.take(&[], at, exchange)
+}
+
+/// The files of a folder while its blocks go by.
+struct Files {
+    /// Those that did not begin yet, by their starts.
+    pending: Peekable<vec::IntoIter<Output>>,
+    /// Those that go on in the next block.
+    open: Vec<(Output, Box<dyn Write>)>,
+}
+
+impl Files {
+    /// Writes what a block, which begins at `at`, has of each file.
+    fn take(&mut self, block: &[u8], at: u64, exchange: &mut dyn Exchange) -> Result<()> {
         let next = at + block.len() as u64;
-        while let Some(output) = pending.next_if(|output| output.start < next || output.start == output.end) {
-            let to = exchange.create(output.number)?;
-            active.push((output, to));
-            if active.len() > MOST_OVERLAPS {
-                return Err(MsiError::malformed(names, format!("folder {folder} has too many files that overlap")));
+        let within = |place: u64| usize::try_from(place.clamp(at, next) - at).unwrap_or(block.len());
+        let write = |output: &Output, to: &mut Box<dyn Write>| -> Result<bool> {
+            let piece = &block[within(output.start)..within(output.end)];
+            let goes_on = output.end > next;
+            let written = to.write_all(piece).and_then(|()| if goes_on { Ok(()) } else { to.flush() });
+            written.map_err(|error| MsiError::new("scratch file", MsiErrorKind::Io(error)))?;
+            Ok(goes_on)
+        };
+        for (output, mut to) in mem::take(&mut self.open) {
+            if write(&output, &mut to)? {
+                self.open.push((output, to));
             }
         }
-        for (output, to) in &mut active {
-            let within = |place: u64| usize::try_from(place.clamp(at, next) - at).unwrap_or(block.len());
-            let piece = &block[within(output.start)..within(output.end)];
-            let written = to.write_all(piece).and_then(|()| if output.end <= next { to.flush() } else { Ok(()) });
-            written.map_err(|error| MsiError::io("scratch file", error))?;
+        // Thousands of small files may begin and end here: one after another.
+        while let Some(output) = self.pending.next_if(|output| output.start < next || output.start == output.end) {
+            let mut to = exchange.create(output.number)?;
+            if write(&output, &mut to)? {
+                self.open.push((output, to));
+            }
         }
-        active.retain(|(output, _)| output.end > next);
-        at = next;
-        if at >= end && pending.peek().is_none() {
-            return Ok(());
-        }
+        Ok(())
     }
 }
 
 /// The files of a folder that are wanted, by their places; those with the same bytes once.
 fn outputs(set: &[Volume], parts: &[(usize, usize)], exchange: &mut dyn Exchange) -> Vec<Output> {
     let mut outputs: BTreeMap<(u64, u64), usize> = BTreeMap::new();
-    for (part, &(at, folder)) in parts.iter().enumerate() {
-        // A file that begins in an earlier cabinet is listed there too.
-        let is_new = |file: &&File| file.folder == folder && (!file.from_previous || part == 0);
-        for file in set[at].header.files.iter().filter(is_new) {
+    // A file that goes on is listed by each cabinet; whoever wants files wants each of them once.
+    for &(at, folder) in parts {
+        for file in set[at].header.files.iter().filter(|file| file.folder == folder) {
             let Some(number) = exchange.wants(Entry { name: &file.name, len: file.len }) else { continue };
             let start = u64::from(file.offset);
             match outputs.entry((start, start + u64::from(file.len))) {

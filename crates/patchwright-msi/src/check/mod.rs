@@ -107,9 +107,7 @@ pub fn check_all(pcp: &Pcp, images: &Images, options: Options) -> Vec<Finding> {
     keys::keys(pcp, images, options, &mut findings);
     layout::layout(pcp, images, &pairs, &mut findings);
     versions::versions(&pairs, &mut findings);
-    let place = |finding: &Finding| SCHEMAS.iter().position(|schema| schema.table == finding.table);
-    findings.0.sort_by_key(place);
-    findings.0
+    findings.by_table()
 }
 
 /// Checks a `.pcp` alone: all findings, in an order that depends on nothing but its content.
@@ -131,7 +129,7 @@ pub fn check(pcp: &Pcp) -> Vec<Finding> {
     files::lost_ranges(pcp, &mut findings);
     sequencing::metadata(pcp, &mut findings);
     sequencing::sequence(pcp, &mut findings);
-    findings.0
+    findings.by_table()
 }
 
 /// Where a fault is.
@@ -171,6 +169,13 @@ impl Findings {
         let At { table, row, column } = at;
         let row = row.map(str::to_owned);
         self.0.push(Finding { severity, code, table, row, column, message, details: Vec::new(), hint });
+    }
+
+    /// The findings by table, in the order of the documentation; those of one table stay as they came.
+    fn by_table(mut self) -> Vec<Finding> {
+        let place = |finding: &Finding| SCHEMAS.iter().position(|schema| schema.table == finding.table);
+        self.0.sort_by_key(place);
+        self.0
     }
 
     /// Adds a finding about several things; none without any.

@@ -11,6 +11,8 @@ pub(crate) struct Cabinet {
     pub(crate) next: Option<&'static str>,
     pub(crate) folders: Vec<Folder>,
     pub(crate) files: Vec<File>,
+    /// Its number in the set.
+    pub(crate) number: u8,
     /// Bytes of reserve in the header, each folder, each block.
     pub(crate) reserve: [u8; 3],
 }
@@ -37,9 +39,9 @@ pub(crate) enum Compression {
     Lzx(u8),
 }
 
-pub(crate) const FROM_PREVIOUS: u16 = 0xfffd;
-pub(crate) const TO_NEXT: u16 = 0xfffe;
-pub(crate) const THROUGH: u16 = 0xffff;
+const FROM_PREVIOUS: u16 = 0xfffd;
+const TO_NEXT: u16 = 0xfffe;
+const THROUGH: u16 = 0xffff;
 
 impl Folder {
     pub(crate) fn of(bytes: &[u8], compression: Compression) -> Self {
@@ -105,7 +107,7 @@ impl Cabinet {
         let mut head = Vec::new();
         let count = |count: usize| u16::try_from(count).unwrap().to_le_bytes();
         head.extend([count(self.folders.len()), count(self.files.len()), flags.to_le_bytes()].concat());
-        head.extend([0x34, 0x12, 0, 0]);
+        head.extend([0x34, 0x12, self.number, 0]);
         if has_reserve {
             head.extend([self.reserve[0], 0, self.reserve[1], self.reserve[2]]);
             head.resize(head.len() + usize::from(self.reserve[0]), 0xee);
@@ -141,6 +143,69 @@ impl Cabinet {
         let files_at = u32::try_from(files_at).unwrap().to_le_bytes();
         [b"MSCF\0\0\0\0", &len[..], &[0; 4], &files_at, &[0, 0, 0, 0, 3, 1], &head, &folders, &files, &data].concat()
     }
+}
+
+/// Where the files of the last cabinet of a set are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// In the folder that goes on.
+    SameFolder,
+    /// There, and said to come from the cabinet before, which does not have them.
+    SameFolderFromPrevious,
+    /// In a folder of their own.
+    OwnFolder,
+}
+
+/// Three cabinets that continue each other, cut in the middle of blocks; the first file runs through all of them.
+pub(crate) fn set(
+    files: &[(&'static str, &[u8])],
+    compression: Compression,
+    rest: Rest,
+) -> [(&'static str, Vec<u8>); 3] {
+    let (first, others) = files.split_at(1);
+    let whole = Cabinet::of(if rest == Rest::OwnFolder { first } else { files }, compression);
+    let mut own = Cabinet::of(others, compression);
+    own.files.iter_mut().for_each(|file| file.folder = 1);
+    let blocks = whole.folders[0].blocks.clone();
+    let cut = |(data, makes): &(Vec<u8>, usize)| {
+        let (one, two) = data.split_at(data.len() / 3);
+        ((one.to_vec(), 0), (two.to_vec(), *makes))
+    };
+    let ((one_end, two_start), (two_end, three_start)) = (cut(&blocks[1]), cut(&blocks[2]));
+    let part = |blocks| vec![Folder { compression: whole.folders[0].compression, blocks }];
+    let through = |folder| File { folder, ..whole.files[0].clone() };
+    let one = Cabinet {
+        next: Some("two.cab"),
+        folders: part(vec![blocks[0].clone(), one_end]),
+        files: vec![through(TO_NEXT)],
+        ..Cabinet::default()
+    };
+    let two = Cabinet {
+        number: 1,
+        previous: Some("one.cab"),
+        next: Some("Three.cab"),
+        folders: part(vec![two_start, two_end]),
+        files: vec![through(THROUGH)],
+        ..Cabinet::default()
+    };
+    let three = Cabinet {
+        number: 2,
+        previous: Some("two.cab"),
+        folders: match rest {
+            Rest::OwnFolder => [part([vec![three_start], blocks[3..].to_vec()].concat()), own.folders].concat(),
+            _ => part([vec![three_start], blocks[3..].to_vec()].concat()),
+        },
+        files: match rest {
+            Rest::OwnFolder => [vec![through(FROM_PREVIOUS)], own.files].concat(),
+            Rest::SameFolder => [vec![through(FROM_PREVIOUS)], whole.files[1..].to_vec()].concat(),
+            Rest::SameFolderFromPrevious => {
+                let all = whole.files.iter().cloned();
+                all.map(|file| File { folder: FROM_PREVIOUS, ..file }).collect()
+            }
+        },
+        ..Cabinet::default()
+    };
+    [("one.cab", one.bytes()), ("TWO.cab", two.bytes()), ("three.cab", three.bytes())]
 }
 
 fn checksum(bytes: &[u8], seed: u32) -> u32 {

@@ -123,7 +123,7 @@ fn rows() -> Vec<(Vec<Change>, &'static str)> {
         (vec![Drop("UpgradedImages")], "INVALID_PCP_UPGRADEDIMAGES BAD_TARGET_IMAGE_UPGRADED"),
         (
             vec![Drop("TargetImages")],
-            "INVALID_PCP_TARGETIMAGES -INVALID_PCP_UPGRADEDIMAGES NO_UPGRADED_IMAGES_TO_PATCH",
+            "-INVALID_PCP_UPGRADEDIMAGES NO_UPGRADED_IMAGES_TO_PATCH INVALID_PCP_TARGETIMAGES",
         ),
         (vec![Drop("FamilyFileRanges"), Drop("ExternalFiles")], ""),
         (vec![DropColumn("UpgradedImages", "SymbolPaths")], "INVALID_PCP_UPGRADEDIMAGES"),

@@ -5,8 +5,8 @@ use std::io::Read;
 use patchwright_msi::database::Property;
 use patchwright_msi::image::{Facts, FaultKind, Hash, Image, Opened, Options, Place, Store};
 
-use crate::cabinets::{Cabinet, Compression, FROM_PREVIOUS, File, Folder as CabFolder, THROUGH, TO_NEXT, sample};
-use crate::check::{Add, Change, Set, change};
+use crate::cabinets::{Cabinet, Compression, File, Rest, sample, set};
+use crate::check::{Add, Change, Remove, Set, change};
 use crate::world::{Folder, folder, installer};
 
 const CODE: &str = "{00000000-0000-0000-0000-0000000000A1}";
@@ -180,50 +180,21 @@ fn files_come_out_of_cabinets() {
 #[test]
 fn files_come_out_of_cabinets_that_continue_each_other() {
     let contents = contents();
+    let media =
+        || [vec![Set("Media", "1", "LastSequence", "1"), Add("Media", &["2", "3", "", "three.cab"])], sizes()].concat();
     for compression in [Compression::Stored, Compression::Mszip, Compression::Lzx(17)] {
-        let whole = Cabinet::of(&listed(&contents), compression);
-        let blocks = whole.folders[0].blocks.clone();
-        let cut = |(data, makes): &(Vec<u8>, usize)| {
-            let (one, two) = data.split_at(data.len() / 3);
-            ((one.to_vec(), 0), (two.to_vec(), *makes))
-        };
-        let ((one_end, two_start), (two_end, three_start)) = (cut(&blocks[1]), cut(&blocks[2]));
-        let part =
-            |blocks: Vec<(Vec<u8>, usize)>| vec![CabFolder { compression: whole.folders[0].compression, blocks }];
-        let app = |folder| File { folder, ..whole.files[0].clone() };
-        let later = |file: &File| File { folder: 0, ..file.clone() };
-        let one = Cabinet {
-            next: Some("two.cab"),
-            folders: part(vec![blocks[0].clone(), one_end]),
-            files: vec![app(TO_NEXT)],
-            ..Cabinet::default()
-        };
-        let two = Cabinet {
-            previous: Some("one.cab"),
-            next: Some("Three.cab"),
-            folders: part(vec![two_start, two_end]),
-            files: vec![app(THROUGH)],
-            ..Cabinet::default()
-        };
-        let three = Cabinet {
-            previous: Some("two.cab"),
-            folders: part([vec![three_start], blocks[3..].to_vec()].concat()),
-            files: vec![app(FROM_PREVIOUS), later(&whole.files[1]), later(&whole.files[2])],
-            ..Cabinet::default()
-        };
-        let cabinets = [("one.cab", one.bytes()), ("TWO.cab", two.bytes()), ("three.cab", three.bytes())];
-        let media = || {
-            [vec![Set("Media", "1", "LastSequence", "1"), Add("Media", &["2", "3", "", "three.cab"])], sizes()].concat()
-        };
-        let opened = packed(&cabinets, "one.cab", media());
-        assert_eq!(faults(&opened), Vec::<String>::new(), "{compression:?}");
-        for (key, bytes) in &contents {
-            assert!(read(&opened, key).unwrap() == *bytes, "{compression:?}: {key}");
+        for rest in [Rest::SameFolder, Rest::SameFolderFromPrevious, Rest::OwnFolder] {
+            let cabinets = set(&listed(&contents), compression, rest);
+            let opened = packed(&cabinets, "one.cab", media());
+            assert_eq!(faults(&opened), Vec::<String>::new(), "{compression:?}, {rest:?}");
+            for (key, bytes) in &contents {
+                assert!(read(&opened, key).unwrap() == *bytes, "{compression:?}, {rest:?}: {key}");
+            }
+            // Without the one in the middle.
+            let opened = packed(&[cabinets[0].clone(), cabinets[2].clone()], "one.cab", media());
+            let expect = ["app", "help", "lib"].map(|key| format!("{key}: cabinet two.cab is missing"));
+            assert_eq!(faults(&opened), expect);
         }
-        // Without the one in the middle.
-        let opened = packed(&[cabinets[0].clone(), cabinets[2].clone()], "one.cab", media());
-        let expect = ["app", "help", "lib"].map(|key| format!("{key}: cabinet two.cab is missing"));
-        assert_eq!(faults(&opened), expect);
     }
 }
 
@@ -237,6 +208,29 @@ fn files_may_share_their_bytes() {
     let opened = packed(&[("#data", cabinet.bytes())], "#data", sizes);
     assert_eq!(faults(&opened), Vec::<String>::new());
     assert!(read(&opened, "lib").unwrap() == bytes && read(&opened, "app").unwrap() == bytes);
+}
+
+/// Thousands of files in one block, some of them empty.
+#[test]
+fn many_small_files_come_out() {
+    let names: Vec<&'static str> = (0..3000).map(|number| &*format!("f{number:04}").leak()).collect();
+    let content = |name: &str| if name.ends_with('7') { Vec::new() } else { name.as_bytes().to_vec() };
+    let contents: Vec<Vec<u8>> = names.iter().map(|name| content(name)).collect();
+    let files: Vec<(&'static str, &[u8])> = names.iter().copied().zip(contents.iter().map(Vec::as_slice)).collect();
+    let rows = names.iter().map(|name| {
+        let size = if name.ends_with('7') { "0" } else { "5" };
+        Add("File", Box::leak(Box::new([*name, "Main", *name, size, "", "", "", "1"])))
+    });
+    let known = [Remove("File", "app"), Remove("File", "lib"), Remove("File", "help")];
+    let opened = packed(
+        &[("#data", Cabinet::of(&files, Compression::Mszip).bytes())],
+        "#data",
+        known.into_iter().chain(rows).collect(),
+    );
+    assert_eq!(faults(&opened), Vec::<String>::new());
+    for name in names {
+        assert_eq!(read(&opened, name).unwrap(), content(name));
+    }
 }
 
 #[test]

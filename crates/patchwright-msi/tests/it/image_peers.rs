@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use patchwright_msi::image::{Facts, FileVersion, file_version};
 
-use crate::cabinets::{Cabinet, Compression, sample};
+use crate::cabinets::{Cabinet, Compression, Rest, sample, set};
 
 /// Says that a test cannot run here, where `xtask test` can see it.
 fn skip(group: &str, reason: &str) {
@@ -43,6 +43,15 @@ fn cabinets_of_the_tests_are_cabinets() {
         if judge {
             fs::write(folder.path().join("x.cab"), &bytes).unwrap();
             let ran = Command::new("cabextract").args(["-q", "x.cab"]).current_dir(folder.path()).output().unwrap();
+            assert!(ran.status.success(), "{compression:?}: {ran:?}");
+            for (name, content) in files {
+                assert!(fs::read(folder.path().join(name)).unwrap() == content, "{compression:?}: {name}");
+                fs::remove_file(folder.path().join(name)).unwrap();
+            }
+            for (name, bytes) in set(&files, compression, Rest::OwnFolder) {
+                fs::write(folder.path().join(name), bytes).unwrap();
+            }
+            let ran = Command::new("cabextract").args(["-q", "one.cab"]).current_dir(folder.path()).output().unwrap();
             assert!(ran.status.success(), "{compression:?}: {ran:?}");
             for (name, content) in files {
                 assert!(fs::read(folder.path().join(name)).unwrap() == content, "{compression:?}: {name}");

@@ -36,7 +36,11 @@ struct Case {
 fn case(upgraded: &str, targets: &[&str]) -> Case {
     let mut pcp = Pcp {
         families: vec![ImageFamily { family: "Fam".to_owned(), ..ImageFamily::default() }],
-        upgraded: vec![UpgradedImage { upgraded: "U".to_owned(), family: "Fam".to_owned(), ..UpgradedImage::default() }],
+        upgraded: vec![UpgradedImage {
+            upgraded: "U".to_owned(),
+            family: "Fam".to_owned(),
+            ..UpgradedImage::default()
+        }],
         ..Pcp::default()
     };
     let mut images = Images { highest_sequence: 9, highest_disk_id: 1, ..Images::default() };
@@ -77,12 +81,9 @@ impl Case {
                         WhyWhole::NewFor(target) => format!("new:{target}"),
                         why => format!("{why:?}").to_lowercase(),
                     },
-                    Kind::Delta(olds) => {
-                        olds.iter().map(|old| char::from(old.content.hash[0]).to_string()).collect()
-                    }
+                    Kind::Delta(olds) => olds.iter().map(|old| char::from(old.content.hash[0]).to_string()).collect(),
                 };
-                let pairs: Vec<&str> =
-                    member.pairs.iter().map(|pair| plan.pairs[*pair].target.as_str()).collect();
+                let pairs: Vec<&str> = member.pairs.iter().map(|pair| plan.pairs[*pair].target.as_str()).collect();
                 format!("{}:{}={kind}@{}", member.sequence, member.ftk, pairs.join("+"))
             })
             .collect();
@@ -173,7 +174,10 @@ fn changed_files_are_deltas_and_new_ones_whole() {
 fn the_author_decides_against_deltas() {
     let images = || case("a=2 ab=2 c=2", &["a=1 ab=1 c=1"]);
     for (case, expect) in [
-        (images().set("IncludeWholeFilesOnly"), "10:a=wholefilesonly@T1 11:ab=wholefilesonly@T1 12:c=wholefilesonly@T1"),
+        (
+            images().set("IncludeWholeFilesOnly"),
+            "10:a=wholefilesonly@T1 11:ab=wholefilesonly@T1 12:c=wholefilesonly@T1",
+        ),
         (images().upgraded_file("ab", 1, 0), "10:a=1@T1 11:ab=asked@T1 12:c=1@T1"),
         (images().upgraded_file("ab", 0, 1), "10:a=1@T1 11:ab=1@T1 12:c=1@T1"),
         (images().ignore("U", "ab"), "10:a=1@T1 11:c=1@T1"),
@@ -258,7 +262,11 @@ fn retained_ranges_are_never_lost_in_silence() {
         (full().set("IncludeWholeFilesOnly"), RetainRules::default(), (error("FamilyFileRanges"), false)),
         (full().set("IncludeWholeFilesOnly"), drop, (error("FamilyFileRanges"), false)),
         (full().upgraded_file("a", 1, 0), RetainRules::default(), (error("FamilyFileRanges"), false)),
-        (case("a=3", &["b=1"]).family_ranges("a", "1", "1"), RetainRules::default(), (error("FamilyFileRanges"), false)),
+        (
+            case("a=3", &["b=1"]).family_ranges("a", "1", "1"),
+            RetainRules::default(),
+            (error("FamilyFileRanges"), false),
+        ),
         // A file that does not change keeps everything.
         (case("a=3", &["a=3"]).family_ranges("a", "1", "1"), RetainRules::default(), (vec![], false)),
     ] {

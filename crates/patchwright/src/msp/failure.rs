@@ -17,7 +17,7 @@ pub(super) struct Failure {
     /// What PATCHWIZ would return.
     pub(super) code: Code,
     /// What people are told.
-    pub(super) error: Error,
+    pub(super) error: Box<Error>,
 }
 
 pub(super) type Result<T, E = Failure> = std::result::Result<T, E>;
@@ -29,13 +29,13 @@ pub(super) trait Coded<T> {
 
 impl<T> Coded<T> for crate::error::Result<T> {
     fn code(self, code: Code) -> Result<T> {
-        self.map_err(|error| Failure { code, error })
+        self.map_err(|error| Failure::new(code, error))
     }
 }
 
 impl Failure {
     pub(super) fn new(code: Code, error: Error) -> Self {
-        Self { code, error }
+        Self { code, error: Box::new(error) }
     }
 
     /// Reading or writing failed.
@@ -53,7 +53,7 @@ impl Failure {
             count => format!("the patch cannot be built: {count} errors"),
         };
         let error = Error::new(ErrorKind::Malformed, what).at(pcp).details(lines);
-        Self { code, error: error.hint("`patchwright pcp check` lists them with what to do about each") }
+        Self::new(code, error.hint("`patchwright pcp check` lists them with what to do about each"))
     }
 }
 

@@ -77,6 +77,21 @@ impl WorkFolder {
         }
     }
 
+    /// Removes it; an error is one of the system, and what is left is named.
+    pub(super) fn remove(self) -> Result<()> {
+        let path = self.path().to_owned();
+        let removed = match self {
+            Self::Own(folder) => folder.close(),
+            Self::Named(mut folder) => {
+                folder.keep = true;
+                fs::remove_dir_all(&path)
+            }
+        };
+        let failed =
+            |error| Failure::io(pcw::CANT_DELETE_TEMP_FOLDER, "remove the folder for temporary files", &path, &error);
+        removed.map_err(failed)
+    }
+
     /// The folder of a family in it.
     pub(super) fn family(&self, name: &str) -> Result<PathBuf> {
         let path = self.path().join(name);

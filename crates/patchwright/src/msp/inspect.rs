@@ -36,7 +36,8 @@ pub fn inspect(patch: &Path, against: Option<&Path>) -> Result<MspInspectReport>
     let file: File = open_for_reading(patch).map_err(failed)?;
     let patch_bytes = file.metadata().map_err(failed)?.len();
     let mut msp = Msp::open(BufReader::new(file)).map_err(|error| {
-        crate::installer::failed(&error, patch).hint("a .msp is needed; `patchwright inspect` tells about .pwp and PA19 patches")
+        crate::installer::failed(&error, patch)
+            .hint("a .msp is needed; `patchwright inspect` tells about .pwp and PA19 patches")
     })?;
     let made = overview(&mut msp, base.as_ref().map(|(_, database): &(&Path, Database)| database));
     Ok(report(made, patch, patch_bytes, base.map(|(path, _)| path)))

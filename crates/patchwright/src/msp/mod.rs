@@ -2,17 +2,19 @@
 //!
 //! | file | story |
 //! |---|---|
-//! | `build` | the way from one to the other, phase by phase, and the proof at its end |
+//! | `build` | the way from one to the other, phase by phase |
+//! | `assemble` | transforms, the patch put together, the proof at its end |
 //! | `contents` | files of images, read and told from each other |
 //! | `parts` | deltas in parallel, cabinets |
 //! | `cache` | deltas that were made before |
 //! | `folder` | where the parts lie meanwhile; only what we made is removed |
 //! | `failure` | an error for people and the code of PATCHWIZ |
-//! | `report`, `log` | what is told at the end, and as it goes on |
+//! | `report`, `told`, `log` | what is told at the end, and as it goes on |
 //! | `inspect` | what is in any patch, and what it does to a product |
 //! | `inspect_report` | how that is told |
 //! | `patchwiz` | the same under the name, parameters and results of PATCHWIZ.DLL |
 
+mod assemble;
 mod build;
 mod cache;
 mod contents;
@@ -24,6 +26,7 @@ mod log;
 mod parts;
 mod patchwiz;
 mod report;
+mod told;
 
 use std::path::{Path, PathBuf};
 
@@ -105,7 +108,7 @@ impl Default for BuildOptions {
 /// All that stands against the patch, at once, each with the code of PATCHWIZ ([`ErrorKind::Malformed`]); nothing differs
 /// between the images ([`ErrorKind::No`]); reading or writing failed ([`ErrorKind::Io`]).
 pub fn build(pcp: &Path, options: &BuildOptions, progress: &dyn Progress) -> Result<MspBuildReport> {
-    in_threads(options.threads, || build::build(pcp, options, progress, &NoLog).map_err(|failure| failure.error))
+    in_threads(options.threads, || build::build(pcp, options, progress, &NoLog).map_err(|failure| *failure.error))
 }
 
 fn in_threads<T: Send>(threads: Option<usize>, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {

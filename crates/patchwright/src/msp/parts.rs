@@ -54,6 +54,9 @@ pub(super) struct Shipped {
     pub(super) hash: [u8; 32],
 }
 
+/// A part; or a finding, so that all files that cannot be made are told together.
+type Tried = Result<Result<Part, Finding>>;
+
 /// The parts of a patch by family and key.
 pub(super) type Parts = BTreeMap<(String, String), Part>;
 
@@ -77,7 +80,7 @@ impl Maker<'_> {
         }
         let total = jobs.iter().map(|(_, member)| member.content.len).sum();
         self.progress.begin("deltas", total);
-        let made: Vec<(String, String, Result<Result<Part, Finding>>)> = jobs
+        let made: Vec<(String, String, Tried)> = jobs
             .par_iter()
             .map(|(family, member)| {
                 let part = self.part(family, member);
@@ -98,7 +101,7 @@ impl Maker<'_> {
         if findings.is_empty() { Ok(parts) } else { Err(Failure::findings(&findings, pcp)) }
     }
 
-    fn part(&self, family: &Family, member: &Member) -> Result<Result<Part, Finding>> {
+    fn part(&self, family: &Family, member: &Member) -> Tried {
         match &member.kind {
             Kind::Whole(why) => self.whole(member, why.clone()).map(Ok),
             Kind::Delta(olds) => self.delta(family, member, olds),
@@ -107,7 +110,8 @@ impl Maker<'_> {
 
     fn whole(&self, member: &Member, why: WhyWhole) -> Result<Part> {
         let ftk = &member.ftk;
-        self.log.line(LogLevel::Info, &format!("Including entire file: '{}'; FTK={ftk}.", self.contents.name(&member.new)));
+        self.log
+            .line(LogLevel::Info, &format!("Including entire file: '{}'; FTK={ftk}.", self.contents.name(&member.new)));
         let mut hasher = blake3::Hasher::new();
         let read = self.contents.open(&member.new).and_then(|mut content| io::copy(&mut content, &mut hasher));
         let len = read.map_err(|error| self.contents.unreadable(&member.new, &error))?;
@@ -115,7 +119,7 @@ impl Maker<'_> {
         Ok(Part { shape: Shape::Whole(why), shipped, warnings: Vec::new() })
     }
 
-    fn delta(&self, family: &Family, member: &Member, olds: &[Old]) -> Result<Result<Part, Finding>> {
+    fn delta(&self, family: &Family, member: &Member, olds: &[Old]) -> Tried {
         let new = self.contents.read(&member.new)?;
         let mut old_bytes = Vec::with_capacity(olds.len());
         for old in olds {
@@ -142,7 +146,8 @@ impl Maker<'_> {
         };
         // What comes from the cache was followed when it was found.
         if !cached && let Err(why) = delta::prove(&made.patch, &inputs, &new) {
-            let what = format!("the delta of {} of the family {} does not do what it should: {why}", member.ftk, family.name);
+            let what =
+                format!("the delta of {} of the family {} does not do what it should: {why}", member.ftk, family.name);
             return Err(bug(&what));
         }
         let part = self.written(family, member, &made, cached)?;

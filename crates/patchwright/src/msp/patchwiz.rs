@@ -57,13 +57,13 @@ pub struct PatchPackageError {
     /// Its name: `ERROR_PCW_…`.
     pub name: &'static str,
     /// What people are told.
-    pub error: Error,
+    pub error: Box<Error>,
 }
 
 impl PatchPackageError {
     /// The error, its message with the code at its end.
     pub fn into_error(self) -> Error {
-        let mut error = self.error;
+        let mut error = *self.error;
         error.message = format!("{}: {} (0x{:08X})", error.message, self.name, self.code);
         error
     }
@@ -122,7 +122,10 @@ fn made(parameters: &PatchPackage, options: &BuildOptions, progress: &dyn Progre
 fn check(parameters: &PatchPackage) -> Result<(), Failure> {
     let usage = |code, what: String| Err(Failure::new(code, Error::new(ErrorKind::Usage, what)));
     if parameters.pcp_path.as_os_str().is_empty() || parameters.reserved != 0 {
-        return usage(pcw::INVALID_PARAMETER, "the path of the .pcp is empty, or the reserved parameter is not 0".to_owned());
+        return usage(
+            pcw::INVALID_PARAMETER,
+            "the path of the .pcp is empty, or the reserved parameter is not 0".to_owned(),
+        );
     }
     let rest = parameters.flags & !LOGALL & !UIALL;
     if rest & 0xFFFF != 0 {

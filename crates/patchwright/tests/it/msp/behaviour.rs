@@ -8,6 +8,9 @@ use patchwright::msp::{
     BuildOptions, LOGALL, MspBuildReport, PatchPackage, RetainDefault, RetainMismatch, build, create_patch_package_ex,
 };
 use patchwright::{Error, ErrorKind, Progress, Quiet};
+use patchwright_msi::database::{Column, ColumnKind, Database, Table, Value};
+use patchwright_msi::msp::Msp;
+use patchwright_msi::transform::{ErrorConditions, Known, Transform, apply};
 use tempfile::TempDir;
 
 use super::pcp::{Cell, Pcp};
@@ -24,7 +27,8 @@ impl World {
     fn new() -> Self {
         let app = noise(21, 12_000);
         let old = vec![file("app.bin", app.clone()), file("b.bin", noise(22, 6000)), file("read.me", "the same")];
-        let new = vec![file("app.bin", fixed(&app)), file("b.bin", fixed(&noise(22, 6000))), file("read.me", "the same")];
+        let new =
+            vec![file("app.bin", fixed(&app)), file("b.bin", fixed(&noise(22, 6000))), file("read.me", "the same")];
         Self::of(&Product::new(50, "1.0.0", old), &Product::new(50, "1.0.1", new))
     }
 
@@ -103,9 +107,12 @@ fn everything_that_is_wrong_is_told_at_once_and_nothing_is_written() {
     let error = world.build(&world.options()).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Malformed);
     let told = error.details.join("\n");
-    for code in
-        ["ERROR_PCW_BAD_PATCH_GUID", "ERROR_PCW_INVALID_PCP_PROPERTY", "ERROR_PCW_UPGRADED_MISSING_SRC_FILES", "0xC00E5108"]
-    {
+    for code in [
+        "ERROR_PCW_BAD_PATCH_GUID",
+        "ERROR_PCW_INVALID_PCP_PROPERTY",
+        "ERROR_PCW_UPGRADED_MISSING_SRC_FILES",
+        "0xC00E5108",
+    ] {
         assert!(told.contains(code), "{code}: {told}");
     }
     assert!(world.left().is_empty(), "{:?}", world.left());
@@ -166,8 +173,7 @@ fn the_cache_is_used_and_never_believed() {
     assert_eq!(cached(&world.built()), [true, true]);
     assert!(fs::read(world.path("app.msp")).unwrap() == first);
     let entries = || {
-        let mut paths: Vec<_> =
-            fs::read_dir(world.path("cache")).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let mut paths: Vec<_> = fs::read_dir(world.path("cache")).unwrap().map(|entry| entry.unwrap().path()).collect();
         paths.sort();
         paths
     };
@@ -204,11 +210,8 @@ fn an_output_appears_whole_or_not_at_all() {
     assert_eq!(fs::read(world.path("app.msp")).unwrap(), b"an older patch");
     let report = world.build(&options).unwrap();
     assert_eq!(report.patch_bytes, fs::metadata(world.path("app.msp")).unwrap().len());
-    for (output, kind) in [
-        ("new", ErrorKind::Usage),
-        ("app.pcp", ErrorKind::Usage),
-        ("nowhere/app.msp", ErrorKind::Io),
-    ] {
+    for (output, kind) in [("new", ErrorKind::Usage), ("app.pcp", ErrorKind::Usage), ("nowhere/app.msp", ErrorKind::Io)]
+    {
         let options = BuildOptions { output: Some(world.path(output)), ..world.options() };
         assert_eq!(world.build(&options).unwrap_err().kind, kind, "{output}");
     }
@@ -302,18 +305,31 @@ fn the_entry_point_of_patchwiz_takes_its_parameters() {
     assert_eq!(made, output);
     assert!(heard > 0, "the window is told");
     let log = fs::read_to_string(&log_path).unwrap();
-    for line in ["Patch file created: FTK=app.bin; temp location=Fam\\00004.HDR.", "Performance: phase III: ", "Entering phase V"] {
+    for line in [
+        "Patch file created: FTK=app.bin; temp location=Fam\\00004.HDR.",
+        "Performance: phase III: ",
+        "Entering phase V",
+    ] {
         assert!(log.contains(line), "{line}: {log}");
     }
     let before = log.len();
-    let rows: [(fn(&mut PatchPackage), u32, &str); 8] = [
+    type Change = fn(&mut PatchPackage);
+    let rows: [(Change, u32, &str); 8] = [
         (|parameters| parameters.flags = 0x10, 0xC00E_5196, "ERROR_PCW_INVALID_LOG_LEVEL"),
         (|parameters| parameters.flags = 0x1_0000, 0xC00E_5197, "ERROR_PCW_INVALID_UI_LEVEL"),
         (|parameters| parameters.reserved = 1, 0xC00E_5194, "ERROR_PCW_INVALID_PARAMETER"),
         (|parameters| parameters.pcp_path.clear(), 0xC00E_5194, "ERROR_PCW_INVALID_PARAMETER"),
         (|parameters| parameters.pcp_path = "/nowhere/app.pcp".into(), 0xC00E_5101, "ERROR_PCW_PCP_DOESNT_EXIST"),
-        (|parameters| parameters.log_path = Some("/nowhere/x.log".into()), 0xC00E_5195, "ERROR_PCW_CREATEFILE_LOG_FAILED"),
-        (|parameters| parameters.patch_path = Some("/nowhere/x.msp".into()), 0xC00E_5106, "ERROR_PCW_CANT_CREATE_PATCH_FILE"),
+        (
+            |parameters| parameters.log_path = Some("/nowhere/x.log".into()),
+            0xC00E_5195,
+            "ERROR_PCW_CREATEFILE_LOG_FAILED",
+        ),
+        (
+            |parameters| parameters.patch_path = Some("/nowhere/x.msp".into()),
+            0xC00E_5106,
+            "ERROR_PCW_CANT_CREATE_PATCH_FILE",
+        ),
         (
             |parameters| {
                 parameters.temp_folder = Some(parameters.pcp_path.parent().unwrap().join("old"));
@@ -330,4 +346,75 @@ fn the_entry_point_of_patchwiz_takes_its_parameters() {
     assert!(log.len() > before, "it is appended");
     assert!(log.contains("ERROR: ERROR_PCW_PCP_DOESNT_EXIST (0xC00E5101)"), "{log}");
     assert!(Path::new(&world.path("old/app.msi")).exists(), "what others made stays");
+}
+
+/// The transform of a patch, read as an installer with these tables would.
+fn transform(path: &Path, name: &str, tables: &Database) -> Transform {
+    let mut msp = Msp::open(fs::File::open(path).unwrap()).unwrap();
+    msp.transform(name, Known::Database(tables)).unwrap()
+}
+
+#[test]
+fn tables_for_the_patch_alone_lead_the_transforms() {
+    let mut world = World::new();
+    // A copy of the upgraded installer with a property that only the patch brings.
+    let path = world.path("new/app.msi");
+    let mut tables = Database::read(fs::File::open(&path).unwrap()).unwrap();
+    let property = tables.tables.iter_mut().find(|table| table.name == "Property").unwrap();
+    property.rows.push(vec![Value::Str("ONLYINTHEPATCH".to_owned()), Value::Str("1".to_owned())]);
+    fs::write(world.path("patch-only.msi"), tables.write().unwrap()).unwrap();
+    world.pcp.all("UpgradedImages", &[("PatchMsiPath", &"patch-only.msi")]);
+    // And a template of the patch tables with a wide sequence.
+    let mut wide = Database::default();
+    let column =
+        |name: &str, kind, key, nullable| Column { name: name.to_owned(), kind, key, nullable, localizable: false };
+    wide.tables.push(Table {
+        name: "Patch".to_owned(),
+        columns: vec![
+            column("File_", ColumnKind::Text(72), true, false),
+            column("Sequence", ColumnKind::Int32, true, false),
+            column("PatchSize", ColumnKind::Int32, false, false),
+            column("Attributes", ColumnKind::Int16, false, false),
+            column("Header", ColumnKind::Binary, false, true),
+            column("StreamRef_", ColumnKind::Text(72), false, true),
+        ],
+        rows: Vec::new(),
+    });
+    fs::write(world.path("template.msi"), wide.write().unwrap()).unwrap();
+    world.pcp.set("MsiFileToUseToCreatePatchTables", "template.msi");
+    world.built();
+    let old = Database::read(fs::File::open(world.path("old/app.msi")).unwrap()).unwrap();
+    let main = transform(&world.path("app.msp"), "OldToNew", &old);
+    let changed = main.table("Property").unwrap();
+    let keys: Vec<String> = changed.rows.iter().map(|row| changed.key_of(row)[0].to_string()).collect();
+    assert!(keys.contains(&"ONLYINTHEPATCH".to_owned()), "{keys:?}");
+    let upgraded = apply(&main, &old, ErrorConditions::NONE).unwrap();
+    let patch = transform(&world.path("app.msp"), "#OldToNew", &upgraded);
+    assert_eq!(patch.table("Patch").unwrap().columns[1].kind, ColumnKind::Int32);
+}
+
+#[test]
+fn trusted_tables_decide_what_changed() {
+    let text = |text: &'static str| vec![file("a.txt", text), file("b.txt", "same")];
+    let old = Product::new(53, "1.0.0", text("old text"));
+    let new = Product::new(53, "1.0.1", text("new text, longer"));
+    let mut world = World::of(&old, &new);
+    // Without hash or version the content counts; with them what is stated does.
+    world.pcp.set("TrustMsi", "1");
+    let files = |world: &World| world.built().files.into_iter().map(|file| file.file).collect::<Vec<_>>();
+    assert_eq!(files(&world), ["a.txt"]);
+    for (folder, version) in [("old", "1.0"), ("new", "1.0")] {
+        let path = world.path(folder).join("app.msi");
+        let mut tables = Database::read(fs::File::open(&path).unwrap()).unwrap();
+        let table = tables.tables.iter_mut().find(|table| table.name == "File").unwrap();
+        let (at, size) = (table.column("Version").unwrap(), table.column("FileSize").unwrap());
+        for row in &mut table.rows {
+            row[at] = Value::Str(version.to_owned());
+            row[size] = Value::Int(16);
+        }
+        fs::write(&path, tables.write().unwrap()).unwrap();
+    }
+    let error = world.build(&BuildOptions { output: Some(world.path("none.msp")), ..world.options() });
+    let none = error.map(|report| report.files.len());
+    assert!(matches!(none, Ok(0)), "the tables say that nothing changed but the version: {none:?}");
 }

@@ -42,7 +42,8 @@ struct Case {
 }
 
 fn case(name: &'static str, olds: Vec<Product>, new: Product) -> Case {
-    let (edit, user): (fn(&mut Pcp), fn(&mut Vec<u8>, &str)) = (|_| {}, |_, _| {});
+    let edit: fn(&mut Pcp) = |_| {};
+    let user: fn(&mut Vec<u8>, &str) = |_, _| {};
     Case { name, olds, new, edit, user, expect: |_, _, new| new.to_vec(), kinds: "", beside: Vec::new() }
 }
 
@@ -102,8 +103,12 @@ fn cases() -> Vec<Case> {
         edit: |pcp| {
             let family: &str = "Product1";
             pcp.all("ImageFamilies", &[("Family", &family)]).all("UpgradedImages", &[("Family", &family)]);
-            let ranges: &[(&str, &dyn Cell)] =
-                &[("Family", &family), ("FTK", &"app.bin"), ("RetainOffsets", &"0x200,4000"), ("RetainLengths", &"32,0x10")];
+            let ranges: &[(&str, &dyn Cell)] = &[
+                ("Family", &family),
+                ("FTK", &"app.bin"),
+                ("RetainOffsets", &"0x200,4000"),
+                ("RetainLengths", &"32,0x10"),
+            ];
             pcp.row("FamilyFileRanges", ranges);
             pcp.row(
                 "TargetFiles_OptionalData",
@@ -144,7 +149,10 @@ fn cases() -> Vec<Case> {
         edit: |pcp| {
             let family: &str = "Product1";
             pcp.all("ImageFamilies", &[("Family", &family)]).all("UpgradedImages", &[("Family", &family)]);
-            pcp.row("ExternalFiles", &[("Family", &family), ("FTK", &"app.bin"), ("FilePath", &"other.bin"), ("Order", &1)]);
+            pcp.row(
+                "ExternalFiles",
+                &[("Family", &family), ("FTK", &"app.bin"), ("FilePath", &"other.bin"), ("Order", &1)],
+            );
         },
         beside: vec![("other.bin", fixed(&fixed(&one)))],
         user: |bytes, name| {
@@ -443,6 +451,7 @@ fn blake(bytes: &[u8]) -> String {
 
 fn built(pcp: &Pcp, root: &Path, name: &str) -> MspBuildReport {
     let path = pcp.write(root);
-    let options = BuildOptions { output: Some(root.join("app.msp")), time: Some(1_700_000_000), ..BuildOptions::default() };
+    let options =
+        BuildOptions { output: Some(root.join("app.msp")), time: Some(1_700_000_000), ..BuildOptions::default() };
     build(&path, &options, &Quiet).unwrap_or_else(|error| panic!("{name}: {error}"))
 }

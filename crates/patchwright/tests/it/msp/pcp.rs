@@ -45,7 +45,10 @@ impl Pcp {
                 old: Image { path: old.1, database: &old_tables },
                 new: Image { path: to.1, database: &new_tables },
             }],
-            patch_guid: &format!("{{5406B219-A1AC-4BC4-8695-{:012X}}}", u32::from(to.0.id) << 8 | u32::from(to.0.build)),
+            patch_guid: &format!(
+                "{{5406B219-A1AC-4BC4-8695-{:012X}}}",
+                u32::from(to.0.id) << 8 | u32::from(to.0.build)
+            ),
             patch_path: "",
         };
         let (database, _) = new(&options).unwrap();

@@ -59,11 +59,8 @@ impl Product {
     pub(crate) fn write(&self, folder: &Path) -> PathBuf {
         fs::create_dir_all(folder.join("source")).unwrap();
         if self.packed {
-            let items: Vec<Item<'_>> = self
-                .files
-                .iter()
-                .map(|file| Item { name: file.name, len: file.bytes.len() as u64 })
-                .collect();
+            let items: Vec<Item<'_>> =
+                self.files.iter().map(|file| Item { name: file.name, len: file.bytes.len() as u64 }).collect();
             let packed = cabinet::write(Cursor::new(Vec::new()), &items, 0, |at| Ok(&self.files[at].bytes[..]));
             fs::write(folder.join("app.cab"), packed.unwrap().into_inner()).unwrap();
         } else {
@@ -81,27 +78,45 @@ impl Product {
         let sequence = |(at, file): (usize, &File)| file.sequence.unwrap_or(i32::try_from(at).unwrap() + 1);
         let last = self.files.iter().enumerate().map(sequence).max().unwrap_or(0);
         let mut tables = vec![
-            table("Property", "*Property s72 Value l0", vec![
-                vec![text("ProductCode"), text(&self.code())],
-                vec![text("ProductLanguage"), text(&self.language.to_string())],
-                vec![text("ProductName"), text(&format!("Product {}", self.id))],
-                vec![text("ProductVersion"), text(self.version)],
-                vec![text("Manufacturer"), text("Example")],
-                vec![text("UpgradeCode"), text(&format!("{{{:08X}-0000-4000-8000-00000000000C}}", self.id))],
-            ]),
-            table("Directory", "*Directory s72 Directory_Parent S72 DefaultDir l255", vec![
-                vec![text("TARGETDIR"), Value::Null, text("SourceDir")],
-                vec![text("INSTALLDIR"), text("TARGETDIR"), text(&format!("{}:source", self.folder()))],
-            ]),
+            table(
+                "Property",
+                "*Property s72 Value l0",
+                vec![
+                    vec![text("ProductCode"), text(&self.code())],
+                    vec![text("ProductLanguage"), text(&self.language.to_string())],
+                    vec![text("ProductName"), text(&format!("Product {}", self.id))],
+                    vec![text("ProductVersion"), text(self.version)],
+                    vec![text("Manufacturer"), text("Example")],
+                    vec![text("UpgradeCode"), text(&format!("{{{:08X}-0000-4000-8000-00000000000C}}", self.id))],
+                ],
+            ),
+            table(
+                "Directory",
+                "*Directory s72 Directory_Parent S72 DefaultDir l255",
+                vec![
+                    vec![text("TARGETDIR"), Value::Null, text("SourceDir")],
+                    vec![text("INSTALLDIR"), text("TARGETDIR"), text(&format!("{}:source", self.folder()))],
+                ],
+            ),
             table(
                 "Component",
                 "*Component s72 ComponentId S38 Directory_ s72 Attributes i2 Condition S255 KeyPath S72",
                 self.files
                     .iter()
                     .map(|file| {
-                        let mark = file.name.bytes().fold(u32::from(self.id), |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
+                        let mark = file
+                            .name
+                            .bytes()
+                            .fold(u32::from(self.id), |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
                         let id = format!("{{{mark:08X}-0000-4000-8000-00000000000D}}");
-                        vec![text(&component(file)), text(&id), text("INSTALLDIR"), Value::Int(0), Value::Null, text(file.name)]
+                        vec![
+                            text(&component(file)),
+                            text(&id),
+                            text("INSTALLDIR"),
+                            Value::Int(0),
+                            Value::Null,
+                            text(file.name),
+                        ]
                     })
                     .collect(),
             ),
@@ -156,10 +171,11 @@ impl Product {
                     Value::Null,
                 ]],
             ),
-            table("InstallExecuteSequence", "*Action s72 Condition S255 Sequence I2", ACTIONS
-                .iter()
-                .map(|(action, number)| vec![text(action), Value::Null, Value::Int(*number)])
-                .collect()),
+            table(
+                "InstallExecuteSequence",
+                "*Action s72 Condition S255 Sequence I2",
+                ACTIONS.iter().map(|(action, number)| vec![text(action), Value::Null, Value::Int(*number)]).collect(),
+            ),
             table(
                 "RemoveFile",
                 "*FileKey s72 Component_ s72 FileName L255 DirProperty s72 InstallMode i2",
@@ -167,7 +183,13 @@ impl Product {
                     .iter()
                     .map(|name| {
                         let component = text(&component(&self.files[0]));
-                        vec![text(&format!("remove_{name}")), component, file_name(name), text("INSTALLDIR"), Value::Int(3)]
+                        vec![
+                            text(&format!("remove_{name}")),
+                            component,
+                            file_name(name),
+                            text("INSTALLDIR"),
+                            Value::Int(3),
+                        ]
                     })
                     .collect(),
             ),
