@@ -36,6 +36,11 @@ Register-ArgumentCompleter -Native -CommandName 'patchwright' -ScriptBlock {
             [CompletionResult]::new('inspect', 'inspect', [CompletionResultType]::ParameterValue, 'Show what is in PATCH: versions, ranges, sizes, methods, and where the bytes went')
             [CompletionResult]::new('verify', 'verify', [CompletionResultType]::ParameterValue, 'Say whether PATCH is whole and, with TARGET, whether it would apply')
             [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Say which functions of IMAGE can be redirected while it runs')
+            [CompletionResult]::new('cc', 'cc', [CompletionResultType]::ParameterValue, 'Compile and link with GCC, Clang or rustc so that every function can be redirected')
+            [CompletionResult]::new('cl', 'cl', [CompletionResultType]::ParameterValue, 'Compile as cl does, with /hotpatch on every machine')
+            [CompletionResult]::new('link', 'link', [CompletionResultType]::ParameterValue, 'Link as link does, and audit what /functionpadmin promised')
+            [CompletionResult]::new('prepare', 'prepare', [CompletionResultType]::ParameterValue, 'Make objects hot-patchable that were compiled without it')
+            [CompletionResult]::new('ld', 'ld', [CompletionResultType]::ParameterValue, 'Link with prepared copies of all objects and archives')
             [CompletionResult]::new('pcp', 'pcp', [CompletionResultType]::ParameterValue, 'Patch creation properties: what a Windows Installer patch is made of')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print the completion script of a shell')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Print the manual page, or write those of all verbs')
@@ -123,11 +128,81 @@ Register-ArgumentCompleter -Native -CommandName 'patchwright' -ScriptBlock {
             break
         }
         'patchwright;check' {
-            [CompletionResult]::new('--require', '--require', [CompletionResultType]::ParameterName, 'Which functions must be hot-patchable [default: all]')
+            [CompletionResult]::new('--require', '--require', [CompletionResultType]::ParameterName, 'Which functions must be hot-patchable [default: own]')
             [CompletionResult]::new('--list', '--list', [CompletionResultType]::ParameterName, 'Names for --require list: one per line, # begins a comment')
-            [CompletionResult]::new('--min-pad', '--min-pad', [CompletionResultType]::ParameterName, 'Bytes of pad before each entry [default: 5 on x86, 6 on x86-64, 0 on ARM64]')
+            [CompletionResult]::new('--min-pad', '--min-pad', [CompletionResultType]::ParameterName, 'Bytes of pad before each entry [default: 5 on x86, 6 on x86-64, 8 on ARM, 0 on ARM64]')
             [CompletionResult]::new('--allow', '--allow', [CompletionResultType]::ParameterName, 'Names of functions that may fail: one per line, # begins a comment')
+            [CompletionResult]::new('--pdb', '--pdb', [CompletionResultType]::ParameterName, 'The program database of a PE image [default: the one beside IMAGE that belongs to it]')
             [CompletionResult]::new('--function', '--function', [CompletionResultType]::ParameterName, 'Ask for this function alone, and show its bytes')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set')
+            [CompletionResult]::new('--sarif', '--sarif', [CompletionResultType]::ParameterName, 'Print what fails as SARIF 2.1.0, for build servers')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object instead of text')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Show no progress and no notes; warnings and errors stay')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Show no progress and no notes; warnings and errors stay')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'patchwright;cc' {
+            [CompletionResult]::new('--pad', '--pad', [CompletionResultType]::ParameterName, 'Bytes of pad before each entry [default: 5 on x86, 6 on x86-64, 16 on ARM64]')
+            [CompletionResult]::new('--audit', '--audit', [CompletionResultType]::ParameterName, 'Audit what is linked: off, warn or error [default: warn]')
+            [CompletionResult]::new('--report', '--report', [CompletionResultType]::ParameterName, 'Write what was done as JSON; of a folder into a file named like the image')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set')
+            [CompletionResult]::new('--no-emit-relocs', '--no-emit-relocs', [CompletionResultType]::ParameterName, 'Leave no relocations in ELF images')
+            [CompletionResult]::new('--prepare', '--prepare', [CompletionResultType]::ParameterName, 'Prepare objects and static libraries that others made, at the link')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Tell what is good to know, not only what breaks the promise')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Tell what is good to know, not only what breaks the promise')
+            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Print what would be run, and run nothing')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object instead of text')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Show no progress and no notes; warnings and errors stay')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Show no progress and no notes; warnings and errors stay')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'patchwright;cl' {
+            [CompletionResult]::new('--tool', '--tool', [CompletionResultType]::ParameterName, 'The compiler to run [default: PATCHWRIGHT_CL, else cl or clang-cl on PATH]')
+            [CompletionResult]::new('--audit', '--audit', [CompletionResultType]::ParameterName, 'Audit what is linked: off, warn or error [default: warn]')
+            [CompletionResult]::new('--report', '--report', [CompletionResultType]::ParameterName, 'Write what was done as JSON; of a folder into a file named like the image')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Tell what is good to know, not only what breaks the promise')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Tell what is good to know, not only what breaks the promise')
+            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Print what would be run, and run nothing')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object instead of text')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Show no progress and no notes; warnings and errors stay')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Show no progress and no notes; warnings and errors stay')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'patchwright;link' {
+            [CompletionResult]::new('--tool', '--tool', [CompletionResultType]::ParameterName, 'The linker to run [default: PATCHWRIGHT_LINK, else link or lld-link on PATH]')
+            [CompletionResult]::new('--audit', '--audit', [CompletionResultType]::ParameterName, 'Audit what is linked: off, warn or error [default: warn]')
+            [CompletionResult]::new('--report', '--report', [CompletionResultType]::ParameterName, 'Write what was done as JSON; of a folder into a file named like the image')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Tell what is good to know, not only what breaks the promise')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Tell what is good to know, not only what breaks the promise')
+            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Print what would be run, and run nothing')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object instead of text')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Show no progress and no notes; warnings and errors stay')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Show no progress and no notes; warnings and errors stay')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'patchwright;prepare' {
+            [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The folder for the copies; it is made if it is not there')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'The folder for the copies; it is made if it is not there')
+            [CompletionResult]::new('--min-pad', '--min-pad', [CompletionResultType]::ParameterName, 'Bytes of pad before each entry [default: 5 on x86, 6 on x86-64, 16 on ARM64]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object instead of text')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Show no progress and no notes; warnings and errors stay')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Show no progress and no notes; warnings and errors stay')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'patchwright;ld' {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object instead of text')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Show no progress and no notes; warnings and errors stay')
@@ -244,6 +319,11 @@ Register-ArgumentCompleter -Native -CommandName 'patchwright' -ScriptBlock {
             [CompletionResult]::new('inspect', 'inspect', [CompletionResultType]::ParameterValue, 'Show what is in PATCH: versions, ranges, sizes, methods, and where the bytes went')
             [CompletionResult]::new('verify', 'verify', [CompletionResultType]::ParameterValue, 'Say whether PATCH is whole and, with TARGET, whether it would apply')
             [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Say which functions of IMAGE can be redirected while it runs')
+            [CompletionResult]::new('cc', 'cc', [CompletionResultType]::ParameterValue, 'Compile and link with GCC, Clang or rustc so that every function can be redirected')
+            [CompletionResult]::new('cl', 'cl', [CompletionResultType]::ParameterValue, 'Compile as cl does, with /hotpatch on every machine')
+            [CompletionResult]::new('link', 'link', [CompletionResultType]::ParameterValue, 'Link as link does, and audit what /functionpadmin promised')
+            [CompletionResult]::new('prepare', 'prepare', [CompletionResultType]::ParameterValue, 'Make objects hot-patchable that were compiled without it')
+            [CompletionResult]::new('ld', 'ld', [CompletionResultType]::ParameterValue, 'Link with prepared copies of all objects and archives')
             [CompletionResult]::new('pcp', 'pcp', [CompletionResultType]::ParameterValue, 'Patch creation properties: what a Windows Installer patch is made of')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print the completion script of a shell')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Print the manual page, or write those of all verbs')
@@ -269,6 +349,21 @@ Register-ArgumentCompleter -Native -CommandName 'patchwright' -ScriptBlock {
             break
         }
         'patchwright;help;check' {
+            break
+        }
+        'patchwright;help;cc' {
+            break
+        }
+        'patchwright;help;cl' {
+            break
+        }
+        'patchwright;help;link' {
+            break
+        }
+        'patchwright;help;prepare' {
+            break
+        }
+        'patchwright;help;ld' {
             break
         }
         'patchwright;help;pcp' {

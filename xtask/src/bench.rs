@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::args::Args;
 use crate::run::{cargo, has, output, root, show, target_dir, today};
 use crate::setup::{Group, ensure};
-use crate::{Failure, Result, corpus};
+use crate::{Failure, Result, bench_check, corpus};
 
 pub(crate) fn run(mut args: Args) -> Result {
     let dir = root().join(args.value("--corpus")?.as_deref().unwrap_or("corpus"));
@@ -14,7 +14,8 @@ pub(crate) fn run(mut args: Args) -> Result {
     match args.free(1)?.as_slice() {
         [what] if what == "delta" => delta(&dir, &DELTA, pairs, out),
         [what] if what == "pa19" => delta(&dir, &PA19, pairs, out),
-        _ => Err(Failure::Usage("bench what? There are: delta, pa19".into())),
+        [what] if what == "check" => bench_check::run(&dir, pairs, out),
+        _ => Err(Failure::Usage("bench what? There are: delta, pa19, check".into())),
     }
 }
 
@@ -67,7 +68,7 @@ fn delta(dir: &Path, subject: &Subject, pairs: Option<String>, out: Option<Strin
 }
 
 /// A name for this kind of machine, never for this one: its processor and how many of them.
-fn machine() -> String {
+pub(crate) fn machine() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = info.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or(std::env::consts::ARCH);
     let count = std::thread::available_parallelism().map_or(1, usize::from);
@@ -82,7 +83,7 @@ fn slug(text: &str) -> String {
 }
 
 /// The commit that is measured, marked when the tree has changes.
-fn commit() -> String {
+pub(crate) fn commit() -> String {
     if !has("git") {
         return "unknown".into();
     }

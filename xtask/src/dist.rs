@@ -1,4 +1,4 @@
-//! A release archive: the program, its manual pages and completions, and the licences.
+//! A release archive: the programs, manual pages, completions, integrations into build systems, and the licences.
 //!
 //! The same commit and compiler give the same bytes: no paths of this machine in the program, and every member of the
 //! archive with the time of the commit, in a fixed order, owned by nobody.
@@ -19,7 +19,14 @@ const TEXTS: &[(&str, &str)] = &[
     ("LICENSE-APACHE", "LICENSE-APACHE"),
     ("docs/man", "man"),
     ("docs/completions", "completions"),
+    ("integrations", "integrations"),
 ];
+
+/// Programs of the package.
+const PROGRAMS: &[&str] = &["patchwright", "patchwright-linker"];
+
+/// Names that make `patchwright` a compiler or linker driver, for build systems that take the path of one program.
+const DRIVERS: &[&str] = &["patchwright-cc", "patchwright-cl", "patchwright-link"];
 
 pub(crate) fn run(mut args: Args) -> Result {
     let out = root().join(args.value("--out")?.as_deref().unwrap_or("dist"));
@@ -31,8 +38,14 @@ pub(crate) fn run(mut args: Args) -> Result {
     fs::create_dir_all(&stage)?;
     fs::create_dir_all(&out)?;
 
-    let program = build()?;
-    fs::copy(&program, stage.join("patchwright")).map_err(|error| format!("{}: {error}", program.display()))?;
+    let programs = build()?;
+    for name in PROGRAMS {
+        let program = programs.join(name);
+        fs::copy(&program, stage.join(name)).map_err(|error| format!("{}: {error}", program.display()))?;
+    }
+    for name in DRIVERS {
+        std::os::unix::fs::symlink("patchwright", stage.join(name))?;
+    }
     for (from, to) in TEXTS {
         let from = root().join(from);
         if !from.exists() {
@@ -56,7 +69,7 @@ fn build() -> Result<PathBuf> {
     let build = ["build", "--release", "--locked", "--package", "patchwright-cli", "--target-dir"];
     // The encoded form is the one in which a path may hold a space.
     show(cargo().args(build).arg(&dir).env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f")))?;
-    Ok(dir.join("release/patchwright"))
+    Ok(dir.join("release"))
 }
 
 fn pack(stage: &Path, name: &str, archive: &Path) -> Result {

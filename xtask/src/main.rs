@@ -8,6 +8,8 @@
 //! | [`bless`] | golden and generated files rewritten from the code |
 //! | [`corpus`] | pairs of real program files to measure on |
 //! | [`real`] | every promise about files, on the real pairs of the corpus |
+//! | [`matrix`] | `check` over all combinations of compilers and their flags |
+//! | [`images`] | `check` on the images of the corpus, against counts that were looked at once |
 //! | [`mod@bench`] | size, time and memory against other tools on the corpus |
 //! | [`fuzz`] | every fuzz target for a short while |
 //! | [`dist`] | a release archive |
@@ -15,6 +17,7 @@
 
 mod args;
 mod bench;
+mod bench_check;
 mod bless;
 mod corpus;
 mod demo;
@@ -22,6 +25,8 @@ mod dist;
 mod elf;
 mod fetch;
 mod fuzz;
+mod images;
+mod matrix;
 mod real;
 mod run;
 mod setup;
@@ -94,6 +99,18 @@ const VERBS: &[Verb] = &[
         about: "stamp, patch and take back the real programs of the corpus",
         run: real::run,
     },
+    Verb {
+        name: "matrix",
+        arguments: "",
+        about: "audit what every compiler makes with every combination of flags (many minutes)",
+        run: matrix::run,
+    },
+    Verb {
+        name: "images",
+        arguments: "[--corpus DIR] [--bless]",
+        about: "audit the images of the corpus, and compare the counts with those of before",
+        run: images::run,
+    },
     Verb { name: "ci", arguments: "", about: "what the build server runs: test", run: test::ci },
     Verb {
         name: "setup",
@@ -110,8 +127,8 @@ const VERBS: &[Verb] = &[
     },
     Verb {
         name: "bench",
-        arguments: "delta [--corpus DIR] [--pairs d01,d02] [--out FILE]",
-        about: "measure against bsdiff, xdelta3, zstd, qbsdiff and xz on the corpus",
+        arguments: "delta|pa19|check [--corpus DIR] [--pairs d01,d02] [--out FILE]",
+        about: "measure on the corpus: against bsdiff, xdelta3, zstd, qbsdiff and xz; check against llvm-objdump",
         run: bench::run,
     },
     Verb {

@@ -66,6 +66,29 @@ impl Group {
                         package("wine64", "/usr/lib/wine/wine64"),
                         package("gcc-mingw-w64-x86-64", "x86_64-w64-mingw32-gcc"),
                         package("msitools", "msiinfo"),
+                        // Compilers and linkers whose code is made hot-patchable and audited. `gcc-multilib` would drive the
+                        // cross compilers out; that of one version does not.
+                        package("gcc", "gcc"),
+                        package("g++", "g++"),
+                        package("gcc-12-multilib", "/usr/lib/gcc/x86_64-linux-gnu/12/32/libgcc.a"),
+                        package("g++-12-multilib", "/usr/lib/gcc/x86_64-linux-gnu/12/32/libstdc++.a"),
+                        package("gcc-mingw-w64-i686", "i686-w64-mingw32-gcc"),
+                        package("g++-mingw-w64-x86-64", "x86_64-w64-mingw32-g++"),
+                        package("gcc-aarch64-linux-gnu", "aarch64-linux-gnu-gcc"),
+                        package("libc6-dev-arm64-cross", "/usr/aarch64-linux-gnu/lib/libc.a"),
+                        package("gcc-arm-linux-gnueabihf", "arm-linux-gnueabihf-gcc"),
+                        package("libc6-dev-armhf-cross", "/usr/arm-linux-gnueabihf/lib/libc.a"),
+                        package("clang-19", "clang-19"),
+                        package("clang-tools-19", "clang-cl-19"),
+                        package("lld-19", "lld-link-19"),
+                        package("llvm-19", "llvm-objdump-19"),
+                        package("qemu-user", "qemu-aarch64"),
+                        package("gdb", "gdb"),
+                        // Build systems.
+                        package("make", "make"),
+                        package("cmake", "cmake"),
+                        package("ninja-build", "ninja"),
+                        package("meson", "meson"),
                     ]
                 }
             }

@@ -5,7 +5,9 @@ use std::ffi::OsString;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{apply, check, completions, diff, inspect, ld, man, pcp, prepare, revert, status, verify};
+use crate::commands::{
+    apply, cc, check, cl, completions, diff, inspect, ld, link, man, pcp, prepare, revert, status, verify,
+};
 
 /// Makes, checks, applies and takes back patches for native programs.
 #[derive(Debug, Parser)]
@@ -90,6 +92,9 @@ pub(crate) enum Command {
     Inspect(inspect::Args),
     Verify(verify::Args),
     Check(check::Args),
+    Cc(cc::Args),
+    Cl(cl::Args),
+    Link(link::Args),
     Prepare(prepare::Args),
     Ld(ld::Args),
     Pcp(pcp::Args),

@@ -50,7 +50,7 @@ impl Answer {
         Self { notes: notes.into_iter().collect(), ..self }
     }
 
-    /// The exit code of a program that was run.
+    /// Makes it end with the exit code of a tool that was run.
     pub(crate) fn exit_code(self, exit_code: u8) -> Self {
         Self { exit_code, ..self }
     }
@@ -89,6 +89,11 @@ impl Console {
         write_data(&answer.data)?;
         write_told(&self.told(&answer));
         Ok(answer.exit_code)
+    }
+
+    /// Tells at once, before a tool is run that has the streams to itself.
+    pub(crate) fn tell(&self, notes: &[String], warnings: &[String]) {
+        write_told(&self.told(&Answer::data(Vec::new()).warnings(warnings).notes(notes.iter().cloned())));
     }
 
     /// What goes with the data: nothing in JSON, where the report has it.

@@ -16,6 +16,7 @@ mod console;
 mod progress;
 #[cfg(test)]
 mod reference;
+mod sarif;
 mod text;
 
 use std::ffi::OsString;
@@ -23,12 +24,18 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use patchwright::linker::Face;
+use patchwright::toolchain;
 
 use crate::cli::{Cli, Early};
+use crate::commands::driver::spell_out;
 use crate::console::Console;
 
 fn main() -> ExitCode {
     let typed: Vec<OsString> = std::env::args_os().collect();
+    if let Some(done) = toolchain::behind_gcc(&typed) {
+        return ExitCode::from(done.unwrap_or_else(|error| Console::new(false, false).error(&error)));
+    }
+    let typed = spell_out(typed);
     // By the name of a linker it is one, whatever the arguments are.
     if let Some(face) = typed.first().and_then(|called| Face::of(called)) {
         let console = Console::new(false, false);

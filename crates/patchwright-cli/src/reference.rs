@@ -10,9 +10,11 @@ use patchwright::ErrorKind;
 
 use crate::cli::Cli;
 use crate::commands::completions::{Shell, script};
-use crate::commands::{ExitCodes, apply, check, completions, diff, inspect, man, pcp, revert, status, verify};
+use crate::commands::{
+    ExitCodes, apply, cc, check, cl, completions, diff, inspect, ld, link, man, pcp, prepare, revert, status, verify,
+};
 
-const EXIT_CODES: [(&str, ExitCodes); 10] = [
+const EXIT_CODES: [(&str, ExitCodes); 15] = [
     ("diff", diff::EXIT_CODES),
     ("apply", apply::EXIT_CODES),
     ("revert", revert::EXIT_CODES),
@@ -20,6 +22,11 @@ const EXIT_CODES: [(&str, ExitCodes); 10] = [
     ("inspect", inspect::EXIT_CODES),
     ("verify", verify::EXIT_CODES),
     ("check", check::EXIT_CODES),
+    ("cc", cc::EXIT_CODES),
+    ("cl", cl::EXIT_CODES),
+    ("link", link::EXIT_CODES),
+    ("prepare", prepare::EXIT_CODES),
+    ("ld", ld::EXIT_CODES),
     ("pcp", pcp::EXIT_CODES),
     ("completions", completions::EXIT_CODES),
     ("man", man::EXIT_CODES),

@@ -9,6 +9,8 @@ pub enum ImageErrorKind {
     Malformed,
     /// Its format or machine type is not supported.
     Unsupported,
+    /// What stands beside it belongs to another build.
+    Mismatch,
 }
 
 /// Why a file cannot be audited.
@@ -27,6 +29,12 @@ impl ImageError {
 
     pub(crate) fn unsupported(message: impl Into<String>) -> Self {
         Self { kind: ImageErrorKind::Unsupported, message: message.into() }
+    }
+}
+
+impl ImageError {
+    pub(crate) fn mismatch(message: impl Into<String>) -> Self {
+        Self { kind: ImageErrorKind::Mismatch, message: message.into() }
     }
 }
 

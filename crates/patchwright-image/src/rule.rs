@@ -1,6 +1,6 @@
 //! The rules of the audit, as data: number, meaning, remedy. `docs/guide/check.md` shows the same table.
 
-/// A rule of the audit. The numbers are stable; those that are missing here are not checked.
+/// A rule of the audit. The numbers are stable. The last two are of an image as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Rule {
@@ -40,11 +40,15 @@ pub enum Rule {
     A17 = 17,
     /// There are no other copies of it.
     A18 = 18,
+    /// All objects of the image were compiled alike.
+    A19 = 19,
+    /// The image may be patched.
+    A20 = 20,
 }
 
 impl Rule {
     /// Every rule, in the order of their numbers.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::A01,
         Self::A02,
         Self::A03,
@@ -63,6 +67,8 @@ impl Rule {
         Self::A16,
         Self::A17,
         Self::A18,
+        Self::A19,
+        Self::A20,
     ];
 
     /// `HP-A01`.
@@ -79,18 +85,20 @@ impl Rule {
             Self::A04 => "the patch site does not cross an 8-byte boundary, so that one store replaces it",
             Self::A05 => "nothing branches into the patch site or the pad",
             Self::A06 => "the function does not jump back to its own entry",
-            Self::A07 => "the pad holds no type hash",
+            Self::A07 => "nothing of use stands where the pad should be: no type hash, no table, no data",
             Self::A08 => "no relocation covers the patched bytes",
             Self::A09 => "patch site and pad lie in one executable section",
             Self::A10 => "the function is at least 2 bytes long, or a lone ret before filler",
             Self::A11 => "the function is not patched already",
             Self::A12 => "in an image with indirect-branch tracking the entry starts with ENDBR",
-            Self::A13 => "ARM64: the instruction at the patch site may be replaced while it runs",
+            Self::A13 => "ARM and ARM64: the instruction at the patch site may be replaced while it runs",
             Self::A14 => "ARM64: the pad holds a jump to anywhere, 16 bytes",
             Self::A15 => "the entry has one name",
             Self::A16 => "it is a function, not a thunk",
             Self::A17 => "it is a function, not a part of one",
             Self::A18 => "the compiler made no copies of it",
+            Self::A19 => "all objects of the image were compiled for hot patching",
+            Self::A20 => "nothing in the image's headers stands against patching",
         }
     }
 
@@ -108,7 +116,7 @@ impl Rule {
             Self::A05 => "compile with /hotpatch or -fpatchable-function-entry; of assembly: move the label",
             Self::A06 => "compile with -fpatchable-function-entry=8,6, so that loops start after the entry",
             Self::A07 => {
-                "combine the check of types with -fpatchable-function-entry=8,6: the hash then stands before the pad"
+                "compile with -fpatchable-function-entry=8,6 or link with /FUNCTIONPADMIN: what stands there then stands before the pad"
             }
             Self::A08 => "nothing: it matters only to who patches the file on disk",
             Self::A09 => "keep the function in one executable section with bytes in the file",
@@ -125,6 +133,8 @@ impl Rule {
             Self::A18 => {
                 "a patch must replace the copies too; -fno-ipa-cp, -fno-ipa-sra and -fno-partial-inlining avoid them"
             }
+            Self::A19 => "compile the named objects like the others",
+            Self::A20 => "know it before you patch; it does not change the answer",
         }
     }
 }

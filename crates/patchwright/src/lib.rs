@@ -9,6 +9,7 @@
 //! | `patchwright inspect` | [`inspect()`] |
 //! | `patchwright verify` | [`verify()`] |
 //! | `patchwright check` | [`check()`] |
+//! | `patchwright cc`, `cl`, `link` | [`toolchain::cc()`], [`toolchain::cl()`], [`toolchain::link()`] |
 //! | `patchwright prepare` | [`prepare()`] |
 //! | `patchwright ld`, `patchwright-linker` | [`linker::link()`], [`linker::drive()`] |
 //! | `patchwright pcp` | [`pcp::new()`], [`pcp::export()`], [`pcp::import()`], [`pcp::check()`] |
@@ -42,7 +43,9 @@ mod records;
 mod regions_file;
 pub mod report;
 mod revert;
+pub mod rules;
 mod status;
+pub mod toolchain;
 mod transaction;
 mod tree_changes;
 mod verify;

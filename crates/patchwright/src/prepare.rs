@@ -137,7 +137,7 @@ fn note(file: &mut PreparedFile, member: Option<&str>, functions: Vec<PreparedFu
 fn explain(error: &ImageError, path: &Path) -> Error {
     let made = Error::new(ErrorKind::Malformed, error.to_string()).at(path);
     match error.kind {
-        ImageErrorKind::Malformed => made,
+        ImageErrorKind::Malformed | ImageErrorKind::Mismatch => made,
         ImageErrorKind::Unsupported => made.hint(
             "supported are ELF objects for x86-64, x86 and ARM64, COFF objects for x64 and x86, and archives of them",
         ),

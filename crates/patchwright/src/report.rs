@@ -3,9 +3,16 @@
 //! Each report names its schema. A field is added without notice; one is changed or removed only with a new schema
 //! number.
 
+mod check;
+
 use std::path::PathBuf;
 
 use serde::{Serialize, Serializer};
+
+pub use check::{
+    CheckAnswer, CheckCause, CheckCounts, CheckDisagreement, CheckMember, CheckObject, CheckObjection, CheckOrigin,
+    CheckReport, CheckSource, CheckedFunction, CheckedSite,
+};
 
 /// A hash or identity in hexadecimal.
 pub type Hex = String;
@@ -512,158 +519,6 @@ pub struct AppliedPatch {
     pub revertible: bool,
 }
 
-/// What `check` found.
-#[derive(Clone, Debug, Serialize)]
-pub struct CheckReport {
-    /// `patchwright.check/1`.
-    pub schema: &'static str,
-    /// The image.
-    #[serde(serialize_with = "lossy")]
-    pub image: PathBuf,
-    /// `elf` or `pe`.
-    pub format: &'static str,
-    /// `x86`, `x86-64` or `aarch64`.
-    pub machine: &'static str,
-    /// `executable`, `library` or `object`.
-    pub kind: &'static str,
-    /// What was asked for: `all`, `exported` or `list`.
-    pub require: &'static str,
-    /// Bytes of pad that each function needs.
-    pub min_pad: usize,
-    /// The answer.
-    pub answer: CheckAnswer,
-    /// Who told where functions are.
-    pub sources: Vec<CheckSource>,
-    /// Counts.
-    pub counts: CheckCounts,
-    /// The functions that fail, by rule.
-    pub causes: Vec<CheckCause>,
-    /// Names of the list that no function has.
-    pub missing: Vec<String>,
-    /// Every function, by address.
-    pub functions: Vec<CheckedFunction>,
-    /// What the caller should know.
-    pub warnings: Vec<String>,
-}
-
-/// The answer of `check`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum CheckAnswer {
-    /// Every function that was asked for is hot-patchable.
-    HotPatchable,
-    /// At least one is not, or is missing.
-    NotHotPatchable,
-}
-
-/// Who told where functions are.
-#[derive(Clone, Debug, Serialize)]
-pub struct CheckSource {
-    /// Its name.
-    pub source: &'static str,
-    /// How many functions it told of.
-    pub functions: usize,
-}
-
-/// How many functions there are of each sort.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct CheckCounts {
-    /// All that were found.
-    pub functions: usize,
-    /// Those that are hot-patchable; the next three add up to it.
-    pub hot_patchable: usize,
-    /// One store switches them over.
-    pub atomic: usize,
-    /// A breakpoint must come first.
-    pub trap: usize,
-    /// All threads must be stopped.
-    pub stopped: usize,
-    /// Those that break a rule.
-    pub unpatchable: usize,
-    /// Those whose code cannot be read.
-    pub unknown: usize,
-    /// Thunks and parts of functions.
-    pub exempt: usize,
-    /// Those of the toolchain's start files, whatever came of them.
-    pub runtime: usize,
-    /// Those that are asked for.
-    pub required: usize,
-    /// Those that would be asked for, had they not been allowed to fail.
-    pub allowed: usize,
-    /// Those that are asked for and not hot-patchable.
-    pub failing: usize,
-}
-
-/// The functions that fail for one cause.
-#[derive(Clone, Debug, Serialize)]
-pub struct CheckCause {
-    /// `HP-A01` and so on; empty where the code cannot be read.
-    pub rule: String,
-    /// What must hold.
-    pub meaning: &'static str,
-    /// What to do.
-    pub remedy: &'static str,
-    /// Indices into `functions`.
-    pub functions: Vec<usize>,
-}
-
-/// A function, judged.
-#[derive(Clone, Debug, Serialize)]
-pub struct CheckedFunction {
-    /// Its names; none where only unwind data tell of it.
-    pub names: Vec<String>,
-    /// Its address in hexadecimal; of an object section and offset.
-    pub address: String,
-    /// Its length, if known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub size: Option<u64>,
-    /// `hot-patchable`, `unpatchable`, `unknown` or `exempt`.
-    pub verdict: &'static str,
-    /// How it is switched over: `atomic`, `trap` or `stopped`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub protocol: Option<&'static str>,
-    /// Rules that do not hold.
-    pub reasons: Vec<CheckObjection>,
-    /// What whoever patches it should know.
-    pub notes: Vec<CheckObjection>,
-    /// Where it would be patched.
-    pub site: CheckedSite,
-    /// Who told of it.
-    pub sources: Vec<&'static str>,
-    /// Whether others see it.
-    pub exported: bool,
-    /// Whether it comes from the toolchain's start files.
-    pub runtime: bool,
-    /// Whether it is asked for.
-    pub required: bool,
-    /// Whether it may fail although it would be asked for.
-    pub allowed: bool,
-}
-
-/// A rule and what was found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct CheckObjection {
-    /// `HP-A01` and so on; empty where the code cannot be read.
-    pub rule: String,
-    /// What was found.
-    pub found: String,
-}
-
-/// The patch site of a function and the bytes around it.
-#[derive(Clone, Debug, Serialize)]
-pub struct CheckedSite {
-    /// Distance from the entry.
-    pub offset: u64,
-    /// Length of the instruction there.
-    pub bytes: usize,
-    /// Usable filler before the entry.
-    pub pad_bytes: usize,
-    /// The end of the pad, up to 16 bytes.
-    pub before: Hex,
-    /// The first bytes of the function, up to 16.
-    pub after: Hex,
-}
-
 /// What `pcp new` made.
 #[derive(Clone, Debug, Serialize)]
 pub struct PcpNewReport {
@@ -749,6 +604,81 @@ pub struct PcpFinding {
     pub hint: &'static str,
 }
 
+/// What a driver (`cc`, `cl`, `link`) did.
+#[derive(Clone, Debug, Serialize)]
+pub struct BuildReport {
+    /// `patchwright.build/1`.
+    pub schema: &'static str,
+    /// `cc`, `cl` or `link`.
+    pub driver: &'static str,
+    /// What compiles or links: name, version and target.
+    pub compiler: Option<String>,
+    /// The command that is run, word by word.
+    pub command: Vec<String>,
+    /// The words in it that the driver added.
+    pub added: Vec<String>,
+    /// Bytes of pad before each entry, if code is made or linked.
+    pub pad: Option<usize>,
+    /// What breaks the promise.
+    pub warnings: Vec<String>,
+    /// What is good to know.
+    pub notes: Vec<String>,
+    /// Exit code of the command; absent if it was not run.
+    pub exit_code: Option<u8>,
+    /// What the audit found, after a link.
+    pub audit: Option<BuildAudit>,
+}
+
+/// What the audit after a link found.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct BuildAudit {
+    /// The image.
+    #[serde(serialize_with = "lossy")]
+    pub image: PathBuf,
+    /// Why it could not be audited.
+    pub unaudited: Option<String>,
+    /// How many functions there are of each sort.
+    pub counts: BuildCounts,
+    /// The program's own objects with functions that missed out.
+    pub objects: Vec<MissedObject>,
+}
+
+/// How many functions of an image there are of each sort; thunks and parts of functions are not counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct BuildCounts {
+    /// Hot-patchable by one store.
+    pub atomic: usize,
+    /// Hot-patchable behind a breakpoint.
+    pub trap: usize,
+    /// Hot-patchable with all threads stopped.
+    pub stopped: usize,
+    /// Of the program's own, not hot-patchable.
+    pub missed: usize,
+    /// Of the toolchain's libraries and start files, not hot-patchable.
+    pub precompiled: usize,
+}
+
+/// An object with functions that missed out.
+#[derive(Clone, Debug, Serialize)]
+pub struct MissedObject {
+    /// The object, as the linker names it.
+    pub object: String,
+    /// Why.
+    pub why: String,
+    /// What to do.
+    pub remedy: String,
+    /// The functions.
+    pub functions: Vec<MissedFunction>,
+}
+
+/// A function that missed out.
+#[derive(Clone, Debug, Serialize)]
+pub struct MissedFunction {
+    /// Its name, or its address.
+    pub name: String,
+    /// The rules that it breaks, and what was found.
+    pub reasons: Vec<String>,
+}
 /// What `prepare` did.
 #[derive(Clone, Debug, Serialize)]
 pub struct PrepareReport {

@@ -10,12 +10,14 @@ use patchwright::{CheckOptions, Error, ErrorKind, Require, Result};
 
 use super::{Examples, ExitCodes, after_help};
 use crate::console::{Answer, Console};
+use crate::sarif;
 use crate::text::{count, counted, escape, escape_path, facts};
 
 pub(crate) const EXIT_CODES: ExitCodes = &[
     (0, "every function that is asked for is hot-patchable"),
     (1, "at least one is not, or is not there"),
     (3, "IMAGE is damaged, or of a format or machine type that is not supported"),
+    (4, "the program database belongs to another build"),
     (5, "reading failed"),
 ];
 
@@ -26,6 +28,7 @@ const EXAMPLES: Examples = &[
         "patchwright check lib.so --require exported --min-pad 14",
     ),
     ("Look at one function", "patchwright check app --function main"),
+    ("Tell a build server", "patchwright check app --sarif > check.sarif"),
 ];
 
 /// Functions listed per cause, before the rest is only counted.
@@ -33,7 +36,9 @@ const LISTED: usize = 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Asked {
-    /// All functions but those of the toolchain's start files
+    /// All functions but those of the toolchain's start files and precompiled runtime
+    Own,
+    /// Those of the toolchain too
     All,
     /// Functions that other images see; of an object, other objects
     Exported,
@@ -43,25 +48,32 @@ enum Asked {
 
 /// Say which functions of IMAGE can be redirected while it runs
 ///
-/// IMAGE is a program, a library or an object: PE or COFF for x86 and x64, ELF for x86, x86-64 and ARM64. Functions that
-/// fail stand under the rule that they break, with what to do about it. All broken rules are told, not the first only.
+/// IMAGE is a program, a library, an object or an archive of objects: PE, COFF or ELF for x86, x86-64, ARM64 and ARM.
+/// Functions that fail stand under the rule that they break, with what to do about it. All broken rules are told, not the
+/// first only.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = after_help(EXAMPLES, EXIT_CODES))]
 pub(crate) struct Args {
-    /// The program, library or object
+    /// The program, library, object or archive
     image: PathBuf,
-    /// Which functions must be hot-patchable [default: all]
+    /// Which functions must be hot-patchable [default: own]
     #[arg(long, value_enum, value_name = "WHICH")]
     require: Option<Asked>,
     /// Names for --require list: one per line, # begins a comment
     #[arg(long, value_name = "FILE")]
     list: Option<PathBuf>,
-    /// Bytes of pad before each entry [default: 5 on x86, 6 on x86-64, 0 on ARM64]
+    /// Bytes of pad before each entry [default: 5 on x86, 6 on x86-64, 8 on ARM, 0 on ARM64]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=120))]
     min_pad: Option<u8>,
     /// Names of functions that may fail: one per line, # begins a comment
     #[arg(long, value_name = "FILE")]
     allow: Option<PathBuf>,
+    /// The program database of a PE image [default: the one beside IMAGE that belongs to it]
+    #[arg(long, value_name = "FILE")]
+    pdb: Option<PathBuf>,
+    /// Print what fails as SARIF 2.1.0, for build servers
+    #[arg(long, conflicts_with_all = ["json", "function"])]
+    sarif: bool,
     /// Ask for this function alone, and show its bytes
     #[arg(long, value_name = "NAME", conflicts_with_all = ["require", "list"])]
     function: Option<String>,
@@ -79,6 +91,10 @@ impl Args {
             }
             report.functions.retain(keep);
         }
+        if self.sarif {
+            let answer = Answer::data(sarif::log(&report)?).warnings(&report.warnings);
+            return Ok(if report.answer == CheckAnswer::NotHotPatchable { answer.no() } else { answer });
+        }
         let answer = console.report(&report, |report| match &self.function {
             Some(name) => pictures(report, name),
             None => text(report),
@@ -92,14 +108,15 @@ impl Args {
             (_, _, Some(name)) => Require::List(vec![name.clone()]),
             (Some(Asked::List), Some(list), None) => Require::List(names(list)?),
             (Some(Asked::Exported), None, None) => Require::Exported,
-            (None | Some(Asked::All), None, None) => Require::All,
+            (Some(Asked::All), None, None) => Require::All,
+            (None | Some(Asked::Own), None, None) => Require::Own,
             _ => {
                 let message = "--require list and --list FILE belong together";
                 return Err(Error::new(ErrorKind::Usage, message).hint("give both, or neither"));
             }
         };
         let allow = self.allow.as_deref().map(names).transpose()?.unwrap_or_default();
-        Ok(CheckOptions { require, min_pad: self.min_pad.map(usize::from), allow })
+        Ok(CheckOptions { require, min_pad: self.min_pad.map(usize::from), allow, pdb: self.pdb.clone() })
     }
 }
 
@@ -120,11 +137,12 @@ fn text(report: &CheckReport) -> String {
             format!("no: {image} is not hot-patchable: {} of {number}\n\n", count(good as u64))
         }
     };
-    let kind = format!("{} {} {}", report.format.to_uppercase(), report.machine, report.kind);
+    let kind = [&report.format.to_uppercase(), report.machine, report.kind].map(str::to_owned);
+    let kind: Vec<_> = kind.into_iter().filter(|word| !word.is_empty()).collect();
     let sources: Vec<_> =
         report.sources.iter().map(|source| format!("{} {}", source.source, count(source.functions as u64))).collect();
     text += &facts([
-        ("image", kind),
+        ("image", kind.join(" ")),
         ("asked for", format!("{}, pad of {}", report.require, counted(report.min_pad as u64, "byte", "bytes"))),
         ("functions", functions(report)),
         (
@@ -140,15 +158,60 @@ fn text(report: &CheckReport) -> String {
         for function in cause.functions.iter().take(LISTED).filter_map(|at| report.functions.get(*at)) {
             let found = function.reasons.iter().find(|reason| reason.rule == cause.rule);
             let found = found.map(|reason| format!(": {}", escape(&reason.found))).unwrap_or_default();
-            let _ = writeln!(text, "  {}  {}{found}", escape(&function.address), name(function));
+            let member = function.member.as_deref().map(|member| format!("{}  ", escape(member))).unwrap_or_default();
+            let _ = writeln!(text, "  {member}{}  {}{found}", escape(&function.address), name(function));
         }
         if let Some(more) = cause.functions.len().checked_sub(LISTED).filter(|more| *more > 0) {
             let _ = writeln!(text, "  and {} more; --json lists all", count(more as u64));
         }
     }
+    text += &around(report);
     if !report.missing.is_empty() {
         let missing: Vec<_> = report.missing.iter().map(|name| escape(name)).collect();
         let _ = writeln!(text, "\nnot in the image: {}", missing.join(", "));
+    }
+    text
+}
+
+/// What is not about one function: the toolchain's, the image as a whole, contradictions, members without code.
+fn around(report: &CheckReport) -> String {
+    let mut text = String::new();
+    if !report.origins.is_empty() {
+        let role = if report.require == "all" { "asked for" } else { "not asked for" };
+        let _ = writeln!(text, "\nof the toolchain, {role}:");
+        for origin in &report.origins {
+            let number = counted(origin.functions as u64, "function", "functions");
+            let _ = writeln!(text, "  {}: {number}, {} not hot-patchable", origin.origin, count(origin.failing as u64));
+        }
+    }
+    if !report.findings.is_empty() {
+        text += "\nthe image as a whole:\n";
+        text.extend(report.findings.iter().map(|one| format!("  {}: {}\n", one.rule, escape(&one.found))));
+    }
+    if !report.disagreements.is_empty() {
+        let _ = writeln!(
+            text,
+            "\nsources contradict each other in {}:",
+            counted(report.disagreements.len() as u64, "place", "places")
+        );
+        for one in report.disagreements.iter().take(LISTED) {
+            let member = one.member.as_deref().map(|member| format!("{}  ", escape(member))).unwrap_or_default();
+            let _ = writeln!(text, "  {member}{}  {}", escape(&one.address), escape(&one.found));
+        }
+        if let Some(more) = report.disagreements.len().checked_sub(LISTED).filter(|more| *more > 0) {
+            let _ = writeln!(text, "  and {} more; --json lists them", count(more as u64));
+        }
+    }
+    let skipped: Vec<_> =
+        report.members.iter().filter_map(|member| Some((member, member.skipped.as_deref()?))).collect();
+    if !skipped.is_empty() {
+        text += "\nmembers that were not checked:\n";
+        for (member, why) in skipped.iter().take(LISTED) {
+            let _ = writeln!(text, "  {}: {}", escape(&member.member), escape(why));
+        }
+        if let Some(more) = skipped.len().checked_sub(LISTED).filter(|more| *more > 0) {
+            let _ = writeln!(text, "  and {} more; --json lists them", count(more as u64));
+        }
     }
     text
 }
@@ -170,7 +233,7 @@ fn functions(report: &CheckReport) -> String {
     if !told.is_empty() {
         let _ = write!(text, ": {}", told.join(", "));
     }
-    for (number, word) in [(counts.runtime, "from the toolchain's start files"), (counts.allowed, "allowed to fail")] {
+    for (number, word) in [(counts.runtime, "of the toolchain"), (counts.allowed, "allowed to fail")] {
         if number > 0 {
             let _ = write!(text, "; {} {word}", count(number as u64));
         }
@@ -210,8 +273,13 @@ fn picture(function: &CheckedFunction) -> String {
         ("address", escape(&function.address)),
         ("size", size),
         ("verdict", format!("{}{by}", function.verdict)),
+        ("class", function.class.to_owned()),
+        ("jump", jump(function)),
         ("told by", function.sources.join(", ")),
     ]);
+    if let Some(from) = function.origin.or(function.member.as_deref()).or(function.object.as_deref()) {
+        text += &facts([("comes from", escape(from))]);
+    }
     let site = &function.site;
     let offset = usize::try_from(site.offset).unwrap_or(usize::MAX);
     text.push('\n');
@@ -230,6 +298,23 @@ fn picture(function: &CheckedFunction) -> String {
         text.extend(list.iter().map(|one| line(title, one)));
     }
     text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+/// How far a jump in the pad leads, and whether the old function can still be called.
+fn jump(function: &CheckedFunction) -> String {
+    let reach = match function.reach {
+        "none" => "no room for one",
+        "branch" => "within 128 MiB",
+        "rel32-only" => "within 2 GiB",
+        "slot" => "anywhere, through a pointer within 2 GiB",
+        _ => "anywhere",
+    };
+    let original = match function.call_original {
+        "yes" => "the first instruction can move",
+        "needs-fixup" => "the first instruction can move once it is corrected",
+        _ => "the first instruction cannot move",
+    };
+    format!("{reach}; {original}")
 }
 
 fn line(title: &str, one: &CheckObjection) -> String {

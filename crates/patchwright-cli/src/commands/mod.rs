@@ -1,11 +1,15 @@
 //! One file per verb: what was typed, what it means, the text of its report.
 
 pub(crate) mod apply;
+pub(crate) mod cc;
 pub(crate) mod check;
+pub(crate) mod cl;
 pub(crate) mod completions;
 pub(crate) mod diff;
+pub(crate) mod driver;
 pub(crate) mod inspect;
 pub(crate) mod ld;
+pub(crate) mod link;
 pub(crate) mod man;
 mod pa19;
 pub(crate) mod pcp;
@@ -42,6 +46,9 @@ impl Command {
             Self::Inspect(args) => args.run(console),
             Self::Verify(args) => args.run(console),
             Self::Check(args) => args.run(console),
+            Self::Cc(args) => args.run(console),
+            Self::Cl(args) => args.run(console),
+            Self::Link(args) => args.run(console),
             Self::Prepare(args) => args.run(console),
             Self::Ld(args) => args.run(console),
             Self::Pcp(args) => args.run(console),

@@ -72,16 +72,20 @@ fn what_cannot_be_checked_is_an_error() {
     let sandbox = Sandbox::new();
     sandbox.write("text", "hello");
     sandbox.write("cut", &image()[..3000]);
-    let mut arm = image();
-    let at = usize::from(arm[0x3c]) + 4;
-    arm[at..at + 2].copy_from_slice(&0xaa64_u16.to_le_bytes());
-    sandbox.write("arm64.dll", arm);
+    let mut other = image();
+    let at = usize::from(other[0x3c]) + 4;
+    // IMAGE_FILE_MACHINE_RISCV64
+    other[at..at + 2].copy_from_slice(&0x5064_u16.to_le_bytes());
+    sandbox.write("riscv.dll", other);
+    sandbox.write("cut.a", "!<arch>\na.o/            0           0     0     644     99999     `\n");
     check_errors(
         &sandbox,
         &[
             ("check text", 3, "text: "),
             ("check cut", 3, "cut: "),
-            ("check arm64.dll", 3, "not supported"),
+            ("check riscv.dll", 3, ""),
+            ("check cut.a", 3, "cut.a: "),
+            ("check text --pdb missing", 5, "missing: "),
             ("check missing", 5, "missing: "),
             ("check text --require list", 2, "belong together"),
             ("check text --list text", 2, "belong together"),

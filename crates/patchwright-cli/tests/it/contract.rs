@@ -41,6 +41,12 @@ fn usage_errors_exit_with_2() {
         ("apply p t --pid 1", "unexpected argument '--pid'"),
         ("status --pid 1", "unexpected argument '--pid'"),
         ("msp build x", "unrecognized subcommand 'msp'"),
+        ("cc", "<COMPILER ARGS>"),
+        ("cc --pad 121 -- gcc", "121"),
+        ("cc --audit maybe -- gcc", "invalid value 'maybe'"),
+        ("cl --pw-audit=maybe", "invalid value 'maybe'"),
+        ("link --pw-no-such-switch", "unexpected argument '--no-such-switch'"),
+        ("cc --no-such-switch gcc -c x.c", "unexpected argument '--no-such-switch'"),
     ] {
         let ran = sandbox.run(line);
         assert_eq!(ran.code, 2, "{line}: {ran:?}");
@@ -181,7 +187,7 @@ fn completions_and_pages_are_printed() {
         assert_eq!(ran.stderr, "", "{line}");
     }
     let told = sandbox.ok("man -o pages/man1").stdout;
-    assert_eq!(told.lines().count(), 15);
+    assert_eq!(told.lines().count(), 20);
     assert_eq!(told.lines().next(), Some("pages/man1/patchwright.1"));
     assert!(String::from_utf8(sandbox.read("pages/man1/patchwright-diff.1")).unwrap().contains("\\-\\-retain"));
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::apply::trees;
 use crate::harness::{RANGES, Sandbox, versions};
 
-fn guide() -> String {
+pub(crate) fn guide() -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide/json.md")).unwrap()
 }
 
@@ -64,7 +64,7 @@ fn is_count(field: &str) -> bool {
     ["added", "removed", "changed", "renamed", "mode_changed", "unchanged"].contains(&field)
 }
 
-fn collect(value: &Value, fields: &mut BTreeSet<String>) {
+pub(crate) fn collect(value: &Value, fields: &mut BTreeSet<String>) {
     match value {
         Value::Object(members) => members.iter().for_each(|(name, member)| {
             fields.insert(name.clone());

@@ -3,7 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod apply;
+mod build_systems;
+mod cc;
+mod cc_rust;
 mod check;
+mod cl;
 mod contract;
 mod diff;
 mod guide;
@@ -12,5 +16,8 @@ mod inspect;
 mod pa19;
 mod pcp;
 mod revert;
+mod sarif;
+#[path = "../../../patchwright/tests/it/skips.rs"]
+mod skips;
 mod status;
 mod verify;

@@ -35,11 +35,6 @@ pub struct PreparedMember {
     pub result: Result<Vec<PreparedFunction>, ImageError>,
 }
 
-/// Whether the file is an archive.
-pub fn is_archive(data: &[u8]) -> bool {
-    data.starts_with(MAGIC) || data.starts_with(THIN)
-}
-
 /// Prepares every object of an archive.
 ///
 /// An object that cannot be prepared stays as it was and is reported; it does not keep the others from it.

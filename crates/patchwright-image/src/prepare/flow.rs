@@ -161,6 +161,8 @@ impl Reader<'_> {
                 Machine::Aarch64 => self.a64(stretch.end),
                 Machine::X86 => self.x86(32, stretch.end),
                 Machine::X86_64 => self.x86(64, stretch.end),
+                // Such objects are not read.
+                Machine::Arm => None,
             };
             let Some((len, leaves)) = step else {
                 self.flow.unreadable.push((*stretch, self.at));

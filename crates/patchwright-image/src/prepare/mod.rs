@@ -39,7 +39,7 @@ use std::borrow::Cow;
 use crate::audit::{Verdict, audit};
 use crate::error::ImageError;
 use crate::image::{Image, Machine};
-pub use archive::{PreparedArchive, PreparedMember, is_archive, prepare_archive};
+pub use archive::{PreparedArchive, PreparedMember, prepare_archive};
 use coff::Coff;
 use elf::Elf;
 use model::Model;

@@ -104,7 +104,7 @@ impl Model<'_> {
             (Format::Elf, Machine::Aarch64) => elf_aarch64(kind),
             (Format::Pe, Machine::X86_64) => coff_x64(kind),
             (Format::Pe, Machine::X86) => coff_x86(kind),
-            (Format::Pe, _) => Class::Unknown,
+            (Format::Pe, _) | (Format::Elf, Machine::Arm) => Class::Unknown,
         }
     }
 }

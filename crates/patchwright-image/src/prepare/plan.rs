@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::bytes::{range, round_up, u32_at};
+use super::bytes::{range, round_up};
 use super::dwarf::is_about_functions;
 use super::edit::{Edits, Insert};
 use super::flow::{Flow, SectionFlow, Stretch, read};
@@ -611,8 +611,8 @@ impl Case<'_, '_> {
         let data = &self.model.sections[self.function.section].data;
         match self.model.machine {
             Machine::Aarch64 => {
-                let word = u32_at(data, site).unwrap_or(0);
-                lack.island |= !crate::code::a64_replaceable(word);
+                let word = range(data, site, 4).unwrap_or_default();
+                lack.island |= !crate::code::is_replaceable(crate::code::Isa::A64, word);
             }
             _ => {
                 if range(data, site, 2) == Some(&[0x90, 0x90]) {

@@ -143,8 +143,8 @@ fn functions_of_mingw() {
     }
     let folder = TempDir::new().unwrap();
     for (flags, pushes, sources) in [
-        ("", "unpatchable HP-A01", "symbols pdata"),
-        ("-fpatchable-function-entry=8,6", "hot-patchable stopped", "symbols pdata"),
+        ("", "unpatchable HP-A01", "symbols dwarf pdata"),
+        ("-fpatchable-function-entry=8,6", "hot-patchable stopped", "symbols dwarf pdata patchable-function-entries"),
         ("-c", "unpatchable HP-A01", "symbols"),
         ("-c -fpatchable-function-entry=8,6", "hot-patchable stopped", "symbols"),
         ("-shared -s -Wl,--export-all-symbols", "unpatchable HP-A01", "exports pdata"),

@@ -4,6 +4,7 @@
 
 mod attributes;
 mod check;
+mod check_matrix;
 mod diff_tree;
 mod file;
 mod folder;
