@@ -13,7 +13,7 @@
 //!
 //! - `model`: an object of any format; `elf`, `coff`: bytes ⇄ model; `codeview`: what a COFF object tells its linker;
 //! - `flow`: what instructions refer to; `targets`: where relocations lead; `plan`: which function needs what, or why it cannot have it;
-//! - `edit`: where offsets go; `rewrite`: everything moves there; `frames`, `seh`, `lsda`: unwind data of islands;
+//! - `edit`: where offsets go; `rewrite`: everything moves there; `dwarf`: debug data; `frames`, `seh`, `lsda`: unwind data of islands;
 //! - `archive`: the same for every object of an archive.
 //!
 //! Nothing is promised that the audit of the result does not confirm.
@@ -22,6 +22,7 @@ mod archive;
 mod bytes;
 mod codeview;
 mod coff;
+mod dwarf;
 mod edit;
 mod elf;
 mod flow;
@@ -186,11 +187,19 @@ fn build(file: &File<'_>, model: &Model<'_>, plan: &mut Plan) -> Result<Option<V
         if round == ROUNDS {
             plan.refuse_all("branches cannot reach across the new bytes");
         }
-        if !plan.functions.iter().any(|function| matches!(function.state, State::Lacks(_))) {
+        if !plan.is_anything_to_do() {
             return Ok(None);
         }
-        let edits = plan.edits(model);
-        match rewrite::rewrite(model, plan, &edits) {
+        let mut edits = plan.edits(model);
+        let debug = dwarf::edit(model, &plan.targets, &edits);
+        if debug.is_none() {
+            plan.refuse_debugged();
+            if !plan.is_anything_to_do() {
+                return Ok(None);
+            }
+            edits = plan.edits(model);
+        }
+        match rewrite::rewrite(model, plan, &edits, debug.as_ref()) {
             Ok(new) => {
                 if let Some(why) = rewrite::addends_fit(model, &new) {
                     return Err(ImageError::malformed(why));

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::bytes::{range, round_up};
+use super::dwarf::is_about_functions;
 use super::edit::{Edits, Insert};
 use super::flow::{Flow, SectionFlow, Stretch, read};
 use super::model::{Class, Model, Reloc, Role, SymbolKind};
@@ -61,6 +62,8 @@ pub(crate) struct Plan {
     pub(crate) targets: Targets,
     /// By section: whether code may move apart within it, or why it may not.
     blocked: Vec<Option<String>>,
+    /// The same, for the case that debug data cannot be counted anew.
+    debugged: Vec<Option<String>>,
 }
 
 const INIT_SECTIONS: [&[u8]; 2] = [b".init", b".fini"];
@@ -81,7 +84,7 @@ impl Plan {
             flows[section] = read(model, section, &cuts[section]);
         }
         let targets = Targets::new(model, &functions, flows);
-        let mut blocked = speaking(model, &functions, &targets);
+        let (mut blocked, debugged) = speaking(model, &functions, &targets);
         for &section in by_section.keys() {
             let code = blocked_by_code(model, section, &cuts[section], &targets.flows[section]);
             blocked[section] = code.or(blocked[section].take());
@@ -108,7 +111,7 @@ impl Plan {
             };
             functions[index].state = state;
         }
-        let mut plan = Self { functions, targets, blocked };
+        let mut plan = Self { functions, targets, blocked, debugged };
         plan.refuse_neighbours(model);
         plan.refuse_unmovable(model);
         Ok(plan)
@@ -156,6 +159,23 @@ impl Plan {
             }
         }
         any
+    }
+
+    /// Takes back what cannot be done without counting debug data anew.
+    pub(crate) fn refuse_debugged(&mut self) {
+        for function in self.functions.iter_mut().filter(|function| function.start > 0) {
+            if let (Some(why), State::Lacks(lack)) = (&self.debugged[function.section], &function.state)
+                && (lack.pad > 0 || lack.island)
+            {
+                let why = format!("one of several functions in one section, which cannot be moved apart: {why}");
+                function.state = State::Refused(vec![why]);
+            }
+        }
+    }
+
+    /// Whether some function lacks what it can have.
+    pub(crate) fn is_anything_to_do(&self) -> bool {
+        self.functions.iter().any(|function| matches!(function.state, State::Lacks(_)))
     }
 
     /// Takes back everything.
@@ -316,27 +336,37 @@ fn blocked_by_code(model: &Model<'_>, section: usize, stretches: &[Stretch], flo
     None
 }
 
-/// By section: why what other sections say of its functions keeps them from moving apart.
-fn speaking(model: &Model<'_>, functions: &[Function], targets: &Targets) -> Vec<Option<String>> {
-    let mut found = vec![None; model.sections.len()];
+/// By section: why what other sections say of its functions keeps them from moving apart; and why it would if debug data
+/// could not be counted anew.
+fn speaking(
+    model: &Model<'_>,
+    functions: &[Function],
+    targets: &Targets,
+) -> (Vec<Option<String>>, Vec<Option<String>>) {
+    let none = vec![None; model.sections.len()];
+    let (mut found, mut debugged) = (none.clone(), none);
     for (index, holder) in model.sections.iter().enumerate() {
+        let counts = holder.role == Role::AboutCode && counts_distances(holder.name);
+        let slots = if counts && is_about_functions(holder.name) { &mut debugged } else { &mut found };
         for reloc in &holder.relocs {
             let Some(section) = model.symbols.get(reloc.symbol).and_then(|symbol| symbol.section) else { continue };
-            let Some(slot) = found.get_mut(section).filter(|slot| slot.is_none()) else { continue };
+            let Some(slot) = slots.get_mut(section).filter(|slot| slot.is_none()) else { continue };
             let name = || String::from_utf8_lossy(holder.name);
-            if holder.role == Role::AboutCode && counts_distances(holder.name) {
+            if counts {
                 *slot = Some(format!("{} counts distances across them; compile with -ffunction-sections", name()));
             } else if !targets.is_certain(model, functions, index, reloc) {
                 *slot = Some(format!("it is not certain what {}+{:#x} refers to", name(), reloc.offset));
             }
         }
     }
-    found
+    (found, debugged)
 }
 
 /// Whether a table holds distances between places of the code.
 fn counts_distances(name: &[u8]) -> bool {
-    [".debug", ".zdebug", ".stab", ".BTF", ".line"].iter().any(|known| name.starts_with(known.as_bytes()))
+    let known = [".debug", ".zdebug", ".stab", ".BTF", ".line"].iter().any(|known| name.starts_with(known.as_bytes()));
+    // Each of its descriptions is about one function.
+    known && name != b".debug_frame"
 }
 
 /// Whether there is nothing but filler in a range.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::bytes::{fits_signed, put};
+use super::dwarf::{self, DebugEdits};
 use super::edit::{Edits, Use};
 use super::flow::{Flow, SectionFlow};
 use super::model::{Class, Model, Reloc, Role, SymbolKind};
@@ -21,11 +22,12 @@ pub(crate) struct OutOfReach {
     pub(crate) why: String,
 }
 
-/// The object with everything moved.
+/// The object with everything moved. Without `debug`, debug data go on describing the old code alone.
 pub(crate) fn rewrite<'data>(
     model: &Model<'data>,
     plan: &Plan,
     edits: &[Edits],
+    debug: Option<&DebugEdits>,
 ) -> Result<Model<'data>, Vec<OutOfReach>> {
     let mut new = model.clone();
     let mut far = Vec::new();
@@ -34,6 +36,21 @@ pub(crate) fn rewrite<'data>(
         section.align = section.align.max(align);
     }
     merge_nops(plan, &mut new);
+    let mut edits = edits.to_vec();
+    for (section, overwrites) in debug.iter().flat_map(|debug| &debug.overwrites) {
+        let data = new.sections[*section].data.to_mut();
+        for (at, bytes) in overwrites {
+            // It was read from there.
+            let at = usize::try_from(*at).unwrap_or(usize::MAX);
+            if let Some(place) = data.get_mut(at..).and_then(|rest| rest.get_mut(..bytes.len())) {
+                place.copy_from_slice(bytes);
+            }
+        }
+    }
+    for (section, inserts) in debug.iter().flat_map(|debug| &debug.inserts) {
+        edits[*section] = Edits::new(inserts.clone());
+    }
+    let edits = edits.as_slice();
     for (section, edits) in new.sections.iter_mut().zip(edits).filter(|(_, edits)| !edits.is_empty()) {
         section.data = Cow::Owned(edits.apply(&section.data));
     }
@@ -42,7 +59,7 @@ pub(crate) fn rewrite<'data>(
     let mut extended = seh::extend(model, &plan.targets, edits, &mut new);
     extended.extend(&frames.extended);
     for index in 0..model.sections.len() {
-        let mover = Mover { model, plan, edits, extended: &extended, index };
+        let mover = Mover { model, plan, edits, debug, extended: &extended, index };
         mover.move_relocs(&mut new);
         far.extend(mover.move_code(&mut new));
     }
@@ -86,6 +103,7 @@ struct Mover<'a, 'data> {
     model: &'a Model<'data>,
     plan: &'a Plan,
     edits: &'a [Edits],
+    debug: Option<&'a DebugEdits>,
     /// Fields of unwind data that mean the entry.
     extended: &'a BTreeSet<(usize, u64)>,
     index: usize,
@@ -123,6 +141,9 @@ impl Mover<'_, '_> {
         let meant = match self.model.sections[self.index].role {
             // The second field of a RUNTIME_FUNCTION is where the function ends.
             Role::Frames if self.model.format == Format::Pe && self.is_pdata() && reloc.offset % 12 == 4 => Use::End,
+            Role::AboutCode if self.debug.is_some_and(|debug| debug.ends.contains(&(self.index, reloc.offset))) => {
+                Use::End
+            }
             _ if self.extended.contains(&(self.index, reloc.offset)) => Use::Entry,
             _ => self.meant(reloc, section, target),
         };
@@ -143,6 +164,11 @@ impl Mover<'_, '_> {
                 Some(reference) => self.meant_by_code(reference.flow, reference.start, function),
                 None => Use::Entry,
             },
+            Role::AboutCode
+                if self.debug.is_some() && dwarf::is_about_functions(self.model.sections[self.index].name) =>
+            {
+                Use::Entry
+            }
             Role::Frames | Role::AboutCode => Use::Body,
             Role::Data if is_in_jump_table(self.model, &self.plan.targets, self.index, reloc, function) => Use::Body,
             Role::Data => Use::Entry,
@@ -158,7 +184,7 @@ impl Mover<'_, '_> {
     fn move_code(&self, new: &mut Model<'_>) -> Vec<OutOfReach> {
         let edits = &self.edits[self.index];
         let mut far = Vec::new();
-        if edits.is_empty() {
+        if edits.is_empty() || self.model.sections[self.index].role != Role::Code {
             return far;
         }
         let relocs = &self.model.sections[self.index].relocs;

@@ -11,6 +11,7 @@ mod folder;
 mod golden;
 mod hostile;
 mod memory;
+mod prepare;
 mod skips;
 mod tree;
 mod wine;
