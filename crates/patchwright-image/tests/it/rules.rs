@@ -64,6 +64,30 @@ fn pe64(code: &[u8]) -> Pe {
     Pe::new(X64, &[PAD, code, PAD].concat()).export(F)
 }
 
+/// An image per machine with most of what is read of it.
+pub(crate) fn images() -> Vec<Vec<u8>> {
+    let mut x64 = pe64(GOOD).debug(20, &0x40_u32.to_le_bytes());
+    let table = x64.add(&words(&[F, F + 2]));
+    let at = (BASE_64 + u64::from(table)).to_le_bytes();
+    let unwind = x64.add(&[1, 0, 0, 0]);
+    let flags = 0x0081_0400_u32.to_le_bytes();
+    let fields: [(usize, &[u8]); 7] =
+        [(0x80, &at), (0x88, &[2]), (0x90, &flags), (0xb0, &at), (0xb8, &[2]), (0x108, &at), (0x110, &[2])];
+    let x64 = x64.pdata(&[F, F + 3, unwind]).load_config(&fields);
+    let mut x86 = Pe::new(X86, &[PAD, &[0xa1, 0, 0x20, 0x40, 0, 0xc3], PAD].concat()).export(F);
+    x86.directory(5, &[&words(&[CODE, 12])[..], &0x3011_u16.to_le_bytes(), &[0; 2]].concat());
+    let arm64 = Pe::new(ARM64, &words(&[0, 0, 0, 0, 0xd503_201f, 0xd65f_03c0])).export(F).pdata(&[F, 2 << 2 | 1]);
+    let thumb =
+        Pe::new(pe::THUMB, &[&[0; 16][..], &[0x10, 0xb5, 0x10, 0xbd]].concat()).export(F | 1).pdata(&[F, 2 << 2 | 1]);
+    [x64, x86, arm64, thumb].iter().map(Pe::build).collect()
+}
+
+/// An image and its database.
+pub(crate) fn image_with_pdb() -> (Vec<u8>, Vec<u8>) {
+    let module = [pe::compile3(true), pe::procedure("f", 16, 3), pe::procedure("leaf", 40, 4)].concat();
+    with_pdb(&[("a.obj", module), ("b.obj", pe::compile3(false))])
+}
+
 #[test]
 fn nothing_is_said_of_what_is_good() {
     for (what, data) in [
