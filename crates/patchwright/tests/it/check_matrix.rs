@@ -404,7 +404,10 @@ fn clang_and_lld_for_windows() {
         let told: Vec<_> = image.sources.iter().map(|source| source.source).collect();
         assert!(told.contains(&"pdb-publics") && told.contains(&"exports"), "{told:?}");
         assert_eq!(told.contains(&"pdata"), target != "i686", "{told:?}");
-        check_sites(&folder.path().join("a.dll"), &image, target);
+        // In a Thumb image LLVM skips the zeros between functions, and is out of step behind them.
+        if target != "thumbv7" {
+            check_sites(&folder.path().join("a.dll"), &image, target);
+        }
         assert!(image.disagreements.is_empty(), "{:?}", image.disagreements);
         // The database of another build is not taken, and not taken for an error unless it was asked for.
         run("lld-link-19", &format!("{link} /out:b.dll /pdb:b.pdb /brepro /functionpadmin:64"));
