@@ -28,6 +28,7 @@ fn every_field_is_in_the_guide() {
     trees(&sandbox);
     sandbox.write("other", "other");
     sandbox.write("image.dll", crate::check::image());
+    sandbox.write("object.o", crate::prepare::objects().read("main.o"));
     let guide = guide();
     for line in [
         &format!("diff old new -o fix.pwp {RANGES}"),
@@ -35,6 +36,7 @@ fn every_field_is_in_the_guide() {
         "verify fix.pwp old",
         "verify fix.pwp other",
         "check image.dll",
+        "prepare object.o -o prepared",
         "apply fix.pwp old -o out",
         "apply fix.pwp old",
         "status old",

@@ -15,6 +15,7 @@ mod harness;
 mod inspect;
 mod pa19;
 mod pcp;
+mod prepare;
 mod revert;
 mod sarif;
 #[path = "../../../patchwright/tests/it/skips.rs"]
