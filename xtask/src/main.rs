@@ -7,6 +7,7 @@
 //! | [`mod@test`] | everything that must hold before a commit, with one closing line |
 //! | [`bless`] | golden and generated files rewritten from the code |
 //! | [`corpus`] | pairs of real program files to measure on |
+//! | [`prepared`] | our own crates, linked by `patchwright-linker`, pass their tests |
 //! | [`real`] | every promise about files, on the real pairs of the corpus |
 //! | [`matrix`] | `check` over all combinations of compilers and their flags |
 //! | [`images`] | `check` on the images of the corpus, against counts that were looked at once |
@@ -28,6 +29,7 @@ mod fetch;
 mod fuzz;
 mod images;
 mod matrix;
+mod prepared;
 mod real;
 mod run;
 mod setup;
@@ -105,6 +107,12 @@ const VERBS: &[Verb] = &[
         arguments: "",
         about: "audit what every compiler makes with every combination of flags (many minutes)",
         run: matrix::run,
+    },
+    Verb {
+        name: "prepared",
+        arguments: "",
+        about: "link crates of our own with patchwright-linker, run their tests, say what it costs (minutes)",
+        run: prepared::run,
     },
     Verb {
         name: "images",

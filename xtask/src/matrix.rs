@@ -1,4 +1,4 @@
-//! `check`, and the drivers `cc` and `cl`, over all combinations of compilers and flags. The default test run builds a
+//! `check`, `prepare`, and the drivers `cc` and `cl`, over all combinations of compilers and flags. The default test run builds a
 //! representative part only.
 
 use crate::Result;
@@ -11,6 +11,8 @@ pub(crate) fn run(args: Args) -> Result {
     ensure(Group::Test)?;
     let test = ["test", "--locked", "--package", "patchwright", "--test", "it", "check_matrix"];
     show(cargo().args(test).env("PATCHWRIGHT_MATRIX", "full"))?;
+    let prepare = ["test", "--locked", "--package", "patchwright", "--test", "it", "prepare::"];
+    show(cargo().args(prepare).env("PATCHWRIGHT_MATRIX", "full"))?;
     let drivers = [
         "test",
         "--locked",

@@ -32,6 +32,7 @@ fn every_field_is_in_the_guide() {
     crate::msp_build::described(&sandbox);
     crate::pcp::installers(&sandbox);
     std::fs::remove_file(sandbox.path("1.0/bin/app.exe")).unwrap();
+    sandbox.write("object.o", crate::prepare::objects().read("main.o"));
     let guide = guide();
     for line in [
         &format!("diff old new -o fix.pwp {RANGES}"),
@@ -43,6 +44,7 @@ fn every_field_is_in_the_guide() {
         "pcp check app.pcp",
         "pcp export app.pcp -o text",
         "pcp import text -o again.pcp",
+        "prepare object.o -o prepared",
         "apply fix.pwp old -o out",
         "apply fix.pwp old",
         "status old",

@@ -17,6 +17,7 @@ mod msp_build;
 mod msp_inspect;
 mod pa19;
 mod pcp;
+mod prepare;
 mod revert;
 mod sarif;
 #[path = "../../../patchwright/tests/it/skips.rs"]

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::bytes::{range, round_up, u32_at};
+use super::bytes::{range, round_up};
 use super::dwarf::is_about_functions;
 use super::edit::{Edits, Insert};
 use super::flow::{Flow, SectionFlow, Stretch, read};

@@ -4,5 +4,6 @@
 
 mod hostile;
 mod pe;
+mod prepare;
 mod rules;
 mod synthetic;

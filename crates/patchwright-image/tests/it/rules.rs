@@ -33,6 +33,26 @@ fn x64(pad: &[u8], code: &[u8]) -> Vec<u8> {
     elf(Architecture::X86_64, &[pad, code].concat(), &[("f", pad.len() as u64, code.len() as u64)])
 }
 
+/// `xchg ax, ax; jmp f`, where the linker fills in where `f` is.
+fn relocated() -> Vec<u8> {
+    let mut object = Object::new(BinaryFormat::Elf, Architecture::X86_64, Endianness::Little);
+    let text = object.section_id(StandardSection::Text);
+    object.append_section_data(text, &[PAD, &[0x66, 0x90, 0xe9, 0, 0, 0, 0]].concat(), 64);
+    let symbol = object.add_symbol(Symbol {
+        name: b"f".to_vec(),
+        value: 16,
+        size: 7,
+        kind: SymbolKind::Text,
+        scope: SymbolScope::Linkage,
+        weak: false,
+        section: SymbolSection::Section(text),
+        flags: SymbolFlags::None,
+    });
+    let flags = object::RelocationFlags::Elf { r_type: object::elf::R_X86_64_PLT32 };
+    object.add_relocation(text, object::write::Relocation { offset: 19, symbol, addend: -4, flags }).unwrap();
+    object.write().unwrap()
+}
+
 /// All that is said about `f`, and about the image.
 fn broken(data: &[u8], pdb: Option<&[u8]>) -> (BTreeSet<Rule>, Class) {
     let image = Image::read_with(data, Companions { pdb }).unwrap();
@@ -177,6 +197,7 @@ fn a06_the_function_loops_to_its_entry() {
     let of_part = chained.add(&[&[0x21, 0, 0, 0][..], &words(&[F, F + 3, own])].concat());
     let chained = chained.pdata(&[F, F + 3, own, CODE + 48, CODE + 50, of_part]).export(F);
     check("from a chained piece", &chained.build(), Rule::A06, Class::No);
+    check("through a relocation", &relocated(), Rule::A06, Class::No);
     let word = words(&[0, 0, 0, 0, 0xd503_201f, 0x17ff_ffff]);
     check("ARM64", &elf(Architecture::Aarch64, &word, &[("f", 16, 8)]), Rule::A06, Class::No);
 }

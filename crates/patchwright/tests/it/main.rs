@@ -13,6 +13,7 @@ mod hostile;
 mod live;
 mod memory;
 mod msp;
+mod prepare;
 mod skips;
 mod tree;
 mod wine;
