@@ -74,7 +74,9 @@ pub(crate) fn run() -> Result {
     }
     let mut diff = Command::new(&tool);
     output(diff.arg("diff").arg(&old).arg(&new).args(["--hot", "--quiet", "-o"]).arg(&patch))?;
-    println!("| threads | pause seen by a spinning thread: min / median / max | noise | apply, wall | memory | call before / after |");
+    println!(
+        "| threads | pause seen by a spinning thread: min / median / max | noise | apply, wall | memory | call before / after |"
+    );
     println!("|---|---|---|---|---|---|");
     for threads in THREADS {
         println!("{}", measure(&tool, &old, &patch, threads)?);

@@ -212,7 +212,8 @@ fn search(
 ) -> Result<Option<Hit>, String> {
     let lowest = zones.iter().map(|zone| zone.range.start).min().unwrap_or(u64::MAX);
     let highest = zones.iter().map(|zone| zone.range.end).max().unwrap_or(0);
-    let writable = mappings.iter().filter(|mapping| mapping.private && mapping.protection.read && mapping.protection.write);
+    let writable =
+        mappings.iter().filter(|mapping| mapping.private && mapping.protection.read && mapping.protection.write);
     let starts: Vec<(u64, u64)> = writable
         .map(|mapping| {
             let inside = threads.iter().map(|thread| thread.sp).filter(|sp| (mapping.start..mapping.end).contains(sp));

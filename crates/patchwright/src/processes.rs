@@ -16,9 +16,7 @@ use patchwright_live::{Applied, Limits, LiveError, LiveErrorKind, LivePatch, Out
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Processes;
 use crate::patch_file::Patch;
-use crate::report::{
-    HotFunctionReport, HotReport, LivePatchReport, ProcessOutcome, ProcessReport, ProcessStatus, hex,
-};
+use crate::report::{HotFunctionReport, HotReport, LivePatchReport, ProcessOutcome, ProcessReport, ProcessStatus, hex};
 
 /// Processes that the patch is for, and what they get.
 pub(crate) struct Chosen {

@@ -9,6 +9,7 @@ mod diff;
 mod guide;
 mod harness;
 mod inspect;
+mod live;
 mod pa19;
 mod pcp;
 mod revert;

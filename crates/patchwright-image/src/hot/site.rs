@@ -71,7 +71,9 @@ impl<'image, 'data> Sites<'image, 'data> {
         }
         // To the entry one may branch; that is what is redirected.
         let inside = |to: u64| to > address && to < address + len && to != entry;
-        let branch = |from: usize| self.sweep.branches.get(from..).unwrap_or_default().iter().take_while(|b| b.to < address + len);
+        let branch = |from: usize| {
+            self.sweep.branches.get(from..).unwrap_or_default().iter().take_while(|b| b.to < address + len)
+        };
         let first = self.sweep.branches.partition_point(|branch| branch.to < address);
         if let Some(found) = branch(first).find(|branch| inside(branch.to)) {
             return Err(format!("the code at {:#x} branches into its first bytes (to {:#x})", found.from, found.to));

@@ -144,14 +144,8 @@ fn common(data: &[u8], at: usize, address: u64) -> Option<Common<'_>> {
     entry.leb()?;
     entry.u8()?;
     let factors = data.get(factors_at..entry.at)?;
-    let mut common = Common {
-        personality: None,
-        signal: false,
-        factors,
-        rules: &[],
-        code_encoding: 0,
-        handler_encoding: OMIT,
-    };
+    let mut common =
+        Common { personality: None, signal: false, factors, rules: &[], code_encoding: 0, handler_encoding: OMIT };
     let [b'z', letters @ ..] = name else { return None };
     let extra = usize::try_from(entry.leb()?).ok()?;
     let rules_at = entry.at.checked_add(extra)?;

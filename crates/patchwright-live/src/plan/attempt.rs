@@ -44,23 +44,24 @@ pub(super) fn at_a_quiet_moment(
         let obstacle = match target.stop(limits.pause) {
             Err(StopFailure::Late { thread }) => Obstacle::Late(thread),
             Err(StopFailure::Traced { by }) => {
-                return Err(LiveError::new(LiveErrorKind::Busy, format!("process {by} traces it (a debugger, strace)"))
-                    .hint("end the debugger, or let it detach"));
+                return Err(LiveError::new(
+                    LiveErrorKind::Busy,
+                    format!("process {by} traces it (a debugger, strace)"),
+                )
+                .hint("end the debugger, or let it detach"));
             }
             Err(StopFailure::Failed(error)) => return Err(LiveError::io("stop the process", &error)),
-            Ok((threads, stop)) => {
-                match look(target, &threads, &mappings, zones, &mut stacks, stop + limits.pause) {
-                    None => {
-                        let written = write(target);
-                        target.resume();
-                        return written.map(|()| Stopped { pause: stop.elapsed(), attempts, threads: threads.len() });
-                    }
-                    Some(obstacle) => {
-                        target.resume();
-                        obstacle
-                    }
+            Ok((threads, stop)) => match look(target, &threads, &mappings, zones, &mut stacks, stop + limits.pause) {
+                None => {
+                    let written = write(target);
+                    target.resume();
+                    return written.map(|()| Stopped { pause: stop.elapsed(), attempts, threads: threads.len() });
                 }
-            }
+                Some(obstacle) => {
+                    target.resume();
+                    obstacle
+                }
+            },
         };
         if begin.elapsed() + wait >= limits.deadline {
             return Err(give_up(&obstacle, attempts, limits));
@@ -128,9 +129,8 @@ fn give_up(obstacle: &Obstacle, attempts: usize, limits: &Limits) -> LiveError {
                 .hint("a thread waits in the kernel (a vfork, a slow disk): try again, or allow a longer --pause")
         }
         Obstacle::Pinned(pinned) => {
-            let line = |pinned: &Pinned| {
-                format!("{} is in {} at +{:#x}", pinned.thread, pinned.function, pinned.offset)
-            };
+            let line =
+                |pinned: &Pinned| format!("{} is in {} at +{:#x}", pinned.thread, pinned.function, pinned.offset);
             LiveError::new(LiveErrorKind::Busy, format!("a changed function is always in use, {tried}"))
                 .details(pinned.iter().map(line))
                 .hint("a function that never returns (a main loop) cannot be replaced; of others: try again, or allow a longer --deadline")

@@ -166,7 +166,9 @@ impl Process {
             Err(Errno::ESRCH) => Ok(false),
             Err(error) => match (self.state(thread), self.tracer()) {
                 (None | Some('Z' | 'X'), _) => Ok(false),
-                (_, Some(by)) if by != i32::try_from(std::process::id()).unwrap_or(0) => Err(StopFailure::Traced { by }),
+                (_, Some(by)) if by != i32::try_from(std::process::id()).unwrap_or(0) => {
+                    Err(StopFailure::Traced { by })
+                }
                 _ if options.bits() & SUSPEND_SECCOMP != 0 => Err(StopFailure::Failed(io::Error::new(
                     io::ErrorKind::PermissionDenied,
                     "the process filters its system calls (seccomp), and only root may suspend that",
@@ -552,12 +554,7 @@ impl Process {
         Ok(())
     }
 
-    fn interrupt_all(
-        &mut self,
-        sharers: &[i32],
-        options: Options,
-        until: Instant,
-    ) -> Result<Vec<Thread>, StopFailure> {
+    fn interrupt_all(&mut self, sharers: &[i32], options: Options, until: Instant) -> Result<Vec<Thread>, StopFailure> {
         loop {
             for (thread, _) in self.traced.iter().filter(|(_, traced)| !traced.stopped && !traced.born) {
                 let _ = ptrace::interrupt(pid_of(*thread));
@@ -565,7 +562,9 @@ impl Process {
             if let Some(late) = self.wait_for_all(until) {
                 let wait = fs::read_to_string(format!("/proc/{late}/wchan")).unwrap_or_default();
                 let name = self.thread_name(late);
-                return Err(StopFailure::Late { thread: format!("thread {late} ({name}) waits in the kernel: {wait}") });
+                return Err(StopFailure::Late {
+                    thread: format!("thread {late} ({name}) waits in the kernel: {wait}"),
+                });
             }
             // Whoever was made before its maker was seized is still running.
             let mut any = false;
@@ -590,8 +589,7 @@ impl Process {
     /// Children that were forked meanwhile have memory of their own.
     fn let_forked_go(&mut self, sharers: &[i32]) {
         let own = self.threads(sharers).unwrap_or_default();
-        let born: Vec<i32> =
-            self.traced.iter().filter(|(_, traced)| traced.born).map(|(thread, _)| *thread).collect();
+        let born: Vec<i32> = self.traced.iter().filter(|(_, traced)| traced.born).map(|(thread, _)| *thread).collect();
         for thread in born.into_iter().filter(|thread| !own.contains(thread)) {
             if !kernel::shares_memory(pid_of(self.pid), pid_of(thread)) {
                 self.traced.remove(&thread);

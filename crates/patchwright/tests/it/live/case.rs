@@ -48,8 +48,18 @@ impl Case {
             })
             .collect();
         let known = [
-            "case", "flags", "library", "strip", "needs", "before", "after", "reverted", "times", "functions",
-            "refuse-diff", "refuse-apply",
+            "case",
+            "flags",
+            "library",
+            "strip",
+            "needs",
+            "before",
+            "after",
+            "reverted",
+            "times",
+            "functions",
+            "refuse-diff",
+            "refuse-apply",
         ];
         for (directive, _) in &directives {
             assert!(known.contains(&directive.as_str()), "{name}: unknown directive {directive}");
@@ -91,7 +101,15 @@ impl Case {
         let mut command = match kind {
             "rs" => {
                 let mut command = Command::new("rustc");
-                command.args(["--crate-name", "case", "--edition", "2021", "-g", "-Ccodegen-units=1", "-Aunexpected_cfgs"]);
+                command.args([
+                    "--crate-name",
+                    "case",
+                    "--edition",
+                    "2021",
+                    "-g",
+                    "-Ccodegen-units=1",
+                    "-Aunexpected_cfgs",
+                ]);
                 command.args(["-Clink-arg=-Wl,--emit-relocs", "-Clink-arg=-Wl,--build-id"]);
                 command.args(new.then_some(["--cfg", "new"]).into_iter().flatten());
                 command
