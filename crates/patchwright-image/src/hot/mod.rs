@@ -134,7 +134,7 @@ impl Case {
 pub fn build(old: &[u8], new: &[u8]) -> Result<HotBuild, HotError> {
     let of_old = |error| HotError::Image { old: true, error };
     let of_new = |error| HotError::Image { old: false, error };
-    let (old_side, old_frames) = read(old).map_err(of_old)?;
+    let (old_side, _) = read(old).map_err(of_old)?;
     let (new_side, new_frames) = read(new).map_err(of_new)?;
     let mut warnings = Vec::new();
     let mut objections = identities(&old_side, &new_side);
@@ -163,7 +163,6 @@ pub fn build(old: &[u8], new: &[u8]) -> Result<HotBuild, HotError> {
     let image = Image::read(old).map_err(of_old)?;
     let sites = Sites::new(&image, code_pointers(&old_side.program));
     let part = builder.finish(&sites, &parts).map_err(HotError::Refused)?;
-    drop(old_frames);
     Ok(HotBuild { part, line_only, warnings })
 }
 
@@ -488,14 +487,13 @@ fn code_pointers(program: &Program<'_>) -> Vec<u64> {
     let in_code = |address: &u64| program.section_at(*address).is_some_and(|section| section.executable);
     let mut pointers: Vec<u64> = program.anchors.iter().copied().filter(in_code).collect();
     // Entries of jump tables count from the table, which begins where something refers to.
-    for (at, kept) in program.kept.iter().filter(|(_, kept)| kept.kind == object::elf::R_X86_64_PC32) {
+    for (at, _) in program.kept.iter().filter(|(_, kept)| kept.kind == object::elf::R_X86_64_PC32) {
         if let Some(section) = program.section_at(*at)
             && !section.executable
             && let Some(start) = program.anchors.range(..=*at).next_back()
         {
             let value = program.bytes(*at, 4).first_chunk().map_or(0, |bytes| i32::from_le_bytes(*bytes));
             pointers.extend(Some(start.wrapping_add_signed(i64::from(value))).filter(in_code));
-            let _ = kept;
         }
     }
     pointers

@@ -40,6 +40,11 @@ pub fn apply(
         return Err(LiveError::new(LiveErrorKind::Wrong, "the process does not run the build that the patch is for")
             .details(modules.iter().filter(|module| !module.build.is_empty()).map(describe)));
     };
+    if modules.iter().filter(|module| module.build == part.old_build).count() > 1 {
+        return Err(LiveError::new(LiveErrorKind::Unsupported, "the process has loaded this build more than once")
+            .details(modules.iter().filter(|module| module.build == part.old_build).map(describe))
+            .hint("restart the process"));
+    }
     let ours = |found: &Found| found.registry.old_build == part.old_build && found.registry.bias == module.bias;
     let mut records: Vec<Found> = find(target, &mappings)?.into_iter().filter(ours).collect();
     let mut repaired = false;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{LiveError, LiveErrorKind};
 use crate::module::{Module, modules_in};
-use crate::stack::{Hit, Stacks, Zone};
+use crate::stack::{Hit, Stacks, Zone, search};
 use crate::target::{Mapping, StopFailure, Target, Thread};
 
 use super::{Limits, Pinned};
@@ -88,17 +88,27 @@ fn list(target: &mut dyn Target) -> Result<Vec<Mapping>, LiveError> {
 
 /// What stands against writing now.
 fn look(
-    target: &dyn Target,
+    target: &mut dyn Target,
     threads: &[Thread],
     mappings: &[Mapping],
     zones: &[Zone],
     stacks: &mut Stacks,
     until: Instant,
 ) -> Option<Obstacle> {
-    let hits = match stacks.hits(target, threads, mappings, zones) {
-        Ok(hits) => hits,
-        Err(why) => return Some(Obstacle::Uncertain(why)),
-    };
+    let (mut hits, unreliable) = stacks.hits(target, threads, mappings, zones);
+    if hits.is_empty()
+        && let Some(first) = unreliable.first()
+    {
+        // Stacks may have been made since the memory was listed.
+        let found = match target.mappings() {
+            Ok(now) => search(target, threads, &now, zones),
+            Err(error) => Err(error.to_string()),
+        };
+        match found {
+            Ok(found) => hits.extend(found.map(|hit| (*first, hit))),
+            Err(why) => return Some(Obstacle::Uncertain(why)),
+        }
+    }
     if hits.is_empty() {
         let late = Instant::now() > until;
         return late.then(|| Obstacle::Late("looking at the threads took longer than the pause may".to_owned()));

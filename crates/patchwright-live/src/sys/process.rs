@@ -228,6 +228,18 @@ impl Process {
         }
     }
 
+    /// Waits until one thread is stopped, or gone; says whether it is stopped.
+    fn wait_for(&mut self, thread: i32, until: Instant) -> bool {
+        loop {
+            self.poll(thread);
+            match self.traced.get(&thread) {
+                Some(traced) if traced.stopped => return true,
+                Some(_) if Instant::now() < until => std::thread::sleep(BETWEEN_LOOKS),
+                _ => return false,
+            }
+        }
+    }
+
     /// Lets go of every thread that is stopped. One that is not has been told to stop and cannot be left before it does.
     fn let_go(&mut self) {
         let stopped: Vec<(i32, Traced)> =
@@ -298,7 +310,10 @@ impl Process {
     fn stop_one(&mut self) -> io::Result<i32> {
         let options = self.options();
         let mut last = io::Error::from_raw_os_error(libc::ESRCH);
-        for thread in self.threads(&[])? {
+        self.release_late();
+        for thread in
+            self.threads(&[])?.into_iter().filter(|thread| !self.traced.contains_key(thread)).collect::<Vec<_>>()
+        {
             match self.seize(thread, options) {
                 Ok(true) => {}
                 Ok(false) => continue,
@@ -313,14 +328,10 @@ impl Process {
                 }
             }
             let _ = ptrace::interrupt(pid_of(thread));
-            match self.wait_for_all(Instant::now() + ONE_THREAD) {
-                None if self.traced.contains_key(&thread) => return Ok(thread),
-                None => {}
-                Some(_) => {
-                    last = io::Error::new(io::ErrorKind::TimedOut, format!("thread {thread} does not stop"));
-                    self.let_go();
-                }
+            if self.wait_for(thread, Instant::now() + ONE_THREAD) {
+                return Ok(thread);
             }
+            last = io::Error::new(io::ErrorKind::TimedOut, format!("thread {thread} does not stop"));
         }
         Err(last)
     }
@@ -434,15 +445,17 @@ impl Target for Process {
     fn call(&mut self, call: &Call) -> io::Result<()> {
         let options = self.options();
         let mut reason = "no thread waits in a system call that leaves it free to".to_owned();
-        for thread in self.threads(&[])? {
+        self.release_late();
+        for thread in
+            self.threads(&[])?.into_iter().filter(|thread| !self.traced.contains_key(thread)).collect::<Vec<_>>()
+        {
             match self.seize(thread, options) {
                 Ok(true) => {}
                 Ok(false) => continue,
                 Err(failure) => return Err(io::Error::other(format!("{failure:?}"))),
             }
             let _ = ptrace::interrupt(pid_of(thread));
-            let stopped = self.wait_for_all(Instant::now() + ONE_THREAD).is_none();
-            if stopped && self.traced.contains_key(&thread) && self.is_free(thread, call) {
+            if self.wait_for(thread, Instant::now() + ONE_THREAD) && self.is_free(thread, call) {
                 let result = self.call_in(thread, call);
                 self.let_go();
                 match result {
