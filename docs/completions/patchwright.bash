@@ -185,7 +185,7 @@ _patchwright() {
             return 0
             ;;
         patchwright__subcmd__apply)
-            opts="-o -q -h --output --dry-run --no-undo --break-hard-links --json --color --quiet --help"
+            opts="-o -q -h --output --dry-run --no-undo --break-hard-links --running --pid --cold-only --hot-only --pause --deadline --json --color --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -196,6 +196,18 @@ _patchwright() {
                     return 0
                     ;;
                 -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pid)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pause)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --deadline)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -267,7 +279,7 @@ _patchwright() {
             return 0
             ;;
         patchwright__subcmd__diff)
-            opts="-o -q -h --output --ignore --retain --regions --max-memory --threads --format --profile --lzx --fast --large-window --fail-if-same --fail-if-bigger --no-timestamp --json --color --quiet --help"
+            opts="-o -q -h --output --ignore --retain --regions --max-memory --threads --format --hot --profile --lzx --fast --large-window --fail-if-same --fail-if-bigger --no-timestamp --json --color --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1039,12 +1051,24 @@ _patchwright() {
             return 0
             ;;
         patchwright__subcmd__revert)
-            opts="-q -h --dry-run --break-hard-links --json --color --quiet --help"
+            opts="-q -h --dry-run --break-hard-links --running --pid --cold-only --hot-only --pause --deadline --json --color --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --pid)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pause)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --deadline)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
@@ -1057,12 +1081,16 @@ _patchwright() {
             return 0
             ;;
         patchwright__subcmd__status)
-            opts="-q -h --json --color --quiet --help"
+            opts="-q -h --pid --json --color --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --pid)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0

@@ -34,7 +34,7 @@ complete -c patchwright -n "__fish_patchwright_needs_command" -s V -l version -d
 complete -c patchwright -n "__fish_patchwright_needs_command" -f -a "diff" -d 'Make a patch that leads from each OLD version to the NEW one'
 complete -c patchwright -n "__fish_patchwright_needs_command" -f -a "apply" -d 'Turn TARGET into the new version'
 complete -c patchwright -n "__fish_patchwright_needs_command" -f -a "revert" -d 'Take a patch back: TARGET becomes what it was before'
-complete -c patchwright -n "__fish_patchwright_needs_command" -f -a "status" -d 'Show which patches TARGET has that can be taken back'
+complete -c patchwright -n "__fish_patchwright_needs_command" -f -a "status" -d 'Show which patches TARGET has that can be taken back, and which patches processes have'
 complete -c patchwright -n "__fish_patchwright_needs_command" -f -a "inspect" -d 'Show what is in PATCH: versions, ranges, sizes, methods, and where the bytes went'
 complete -c patchwright -n "__fish_patchwright_needs_command" -f -a "verify" -d 'Say whether PATCH is whole and, with TARGET, whether it would apply'
 complete -c patchwright -n "__fish_patchwright_needs_command" -f -a "check" -d 'Say which functions of IMAGE can be redirected while it runs'
@@ -60,6 +60,7 @@ best\t'Whatever is smaller'"
 complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -l color -d 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -l hot -d 'Make a part for running processes too, so that `apply --running` and `apply --pid` work'
 complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -l fast -d 'Search less for matches: much faster, and larger'
 complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -l large-window -d 'Allow windows of 32 MiB instead of 8, for files larger than that'
 complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -l fail-if-same -d 'Fail when the old file is the new one already'
@@ -69,23 +70,36 @@ complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -l json -d
 complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -s q -l quiet -d 'Show no progress and no notes; warnings and errors stay'
 complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c patchwright -n "__fish_patchwright_using_subcommand apply" -s o -l output -d 'Write the result here and leave TARGET alone' -r -F
+complete -c patchwright -n "__fish_patchwright_using_subcommand apply" -l pid -d 'Also this process; may be given several times' -r
+complete -c patchwright -n "__fish_patchwright_using_subcommand apply" -l pause -d 'Longest time that a process may stand still at once, in milliseconds' -r
+complete -c patchwright -n "__fish_patchwright_using_subcommand apply" -l deadline -d 'Longest time to try for each process, in seconds' -r
 complete -c patchwright -n "__fish_patchwright_using_subcommand apply" -l color -d 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set' -r -f -a "auto\t''
 always\t''
 never\t''"
 complete -c patchwright -n "__fish_patchwright_using_subcommand apply" -l dry-run -d 'Do everything but the change'
 complete -c patchwright -n "__fish_patchwright_using_subcommand apply" -l no-undo -d 'Keep nothing for `revert`: the patch cannot be taken back'
 complete -c patchwright -n "__fish_patchwright_using_subcommand apply" -l break-hard-links -d 'Replace TARGET although it has other names (hard links), which stay at the old version'
+complete -c patchwright -n "__fish_patchwright_using_subcommand apply" -l running -d 'Also every process that runs an old version which the patch knows, wherever its file is'
+complete -c patchwright -n "__fish_patchwright_using_subcommand apply" -l cold-only -d 'The file alone, no process'
+complete -c patchwright -n "__fish_patchwright_using_subcommand apply" -l hot-only -d 'The processes alone; the file stays as it is'
 complete -c patchwright -n "__fish_patchwright_using_subcommand apply" -l json -d 'Print one JSON object instead of text'
 complete -c patchwright -n "__fish_patchwright_using_subcommand apply" -s q -l quiet -d 'Show no progress and no notes; warnings and errors stay'
 complete -c patchwright -n "__fish_patchwright_using_subcommand apply" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c patchwright -n "__fish_patchwright_using_subcommand revert" -l pid -d 'Also this process; may be given several times' -r
+complete -c patchwright -n "__fish_patchwright_using_subcommand revert" -l pause -d 'Longest time that a process may stand still at once, in milliseconds' -r
+complete -c patchwright -n "__fish_patchwright_using_subcommand revert" -l deadline -d 'Longest time to try for each process, in seconds' -r
 complete -c patchwright -n "__fish_patchwright_using_subcommand revert" -l color -d 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set' -r -f -a "auto\t''
 always\t''
 never\t''"
 complete -c patchwright -n "__fish_patchwright_using_subcommand revert" -l dry-run -d 'Do everything but the change'
 complete -c patchwright -n "__fish_patchwright_using_subcommand revert" -l break-hard-links -d 'Replace TARGET although it has other names (hard links), which stay as they are'
+complete -c patchwright -n "__fish_patchwright_using_subcommand revert" -l running -d 'Also every process that runs an old version which the patch knows, wherever its file is'
+complete -c patchwright -n "__fish_patchwright_using_subcommand revert" -l cold-only -d 'The file alone, no process'
+complete -c patchwright -n "__fish_patchwright_using_subcommand revert" -l hot-only -d 'The processes alone; the file stays as it is'
 complete -c patchwright -n "__fish_patchwright_using_subcommand revert" -l json -d 'Print one JSON object instead of text'
 complete -c patchwright -n "__fish_patchwright_using_subcommand revert" -s q -l quiet -d 'Show no progress and no notes; warnings and errors stay'
 complete -c patchwright -n "__fish_patchwright_using_subcommand revert" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c patchwright -n "__fish_patchwright_using_subcommand status" -l pid -d 'A process in question; may be given several times. It is not stopped' -r
 complete -c patchwright -n "__fish_patchwright_using_subcommand status" -l color -d 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set' -r -f -a "auto\t''
 always\t''
 never\t''"

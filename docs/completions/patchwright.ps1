@@ -32,7 +32,7 @@ Register-ArgumentCompleter -Native -CommandName 'patchwright' -ScriptBlock {
             [CompletionResult]::new('diff', 'diff', [CompletionResultType]::ParameterValue, 'Make a patch that leads from each OLD version to the NEW one')
             [CompletionResult]::new('apply', 'apply', [CompletionResultType]::ParameterValue, 'Turn TARGET into the new version')
             [CompletionResult]::new('revert', 'revert', [CompletionResultType]::ParameterValue, 'Take a patch back: TARGET becomes what it was before')
-            [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Show which patches TARGET has that can be taken back')
+            [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Show which patches TARGET has that can be taken back, and which patches processes have')
             [CompletionResult]::new('inspect', 'inspect', [CompletionResultType]::ParameterValue, 'Show what is in PATCH: versions, ranges, sizes, methods, and where the bytes went')
             [CompletionResult]::new('verify', 'verify', [CompletionResultType]::ParameterValue, 'Say whether PATCH is whole and, with TARGET, whether it would apply')
             [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Say which functions of IMAGE can be redirected while it runs')
@@ -61,6 +61,7 @@ Register-ArgumentCompleter -Native -CommandName 'patchwright' -ScriptBlock {
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'What is done to 32-bit images [default: raw]')
             [CompletionResult]::new('--lzx', '--lzx', [CompletionResultType]::ParameterName, 'Whether the compressor translates relative calls [default: best]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set')
+            [CompletionResult]::new('--hot', '--hot', [CompletionResultType]::ParameterName, 'Make a part for running processes too, so that `apply --running` and `apply --pid` work')
             [CompletionResult]::new('--fast', '--fast', [CompletionResultType]::ParameterName, 'Search less for matches: much faster, and larger')
             [CompletionResult]::new('--large-window', '--large-window', [CompletionResultType]::ParameterName, 'Allow windows of 32 MiB instead of 8, for files larger than that')
             [CompletionResult]::new('--fail-if-same', '--fail-if-same', [CompletionResultType]::ParameterName, 'Fail when the old file is the new one already')
@@ -76,10 +77,16 @@ Register-ArgumentCompleter -Native -CommandName 'patchwright' -ScriptBlock {
         'patchwright;apply' {
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'Write the result here and leave TARGET alone')
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'Write the result here and leave TARGET alone')
+            [CompletionResult]::new('--pid', '--pid', [CompletionResultType]::ParameterName, 'Also this process; may be given several times')
+            [CompletionResult]::new('--pause', '--pause', [CompletionResultType]::ParameterName, 'Longest time that a process may stand still at once, in milliseconds')
+            [CompletionResult]::new('--deadline', '--deadline', [CompletionResultType]::ParameterName, 'Longest time to try for each process, in seconds')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set')
             [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Do everything but the change')
             [CompletionResult]::new('--no-undo', '--no-undo', [CompletionResultType]::ParameterName, 'Keep nothing for `revert`: the patch cannot be taken back')
             [CompletionResult]::new('--break-hard-links', '--break-hard-links', [CompletionResultType]::ParameterName, 'Replace TARGET although it has other names (hard links), which stay at the old version')
+            [CompletionResult]::new('--running', '--running', [CompletionResultType]::ParameterName, 'Also every process that runs an old version which the patch knows, wherever its file is')
+            [CompletionResult]::new('--cold-only', '--cold-only', [CompletionResultType]::ParameterName, 'The file alone, no process')
+            [CompletionResult]::new('--hot-only', '--hot-only', [CompletionResultType]::ParameterName, 'The processes alone; the file stays as it is')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object instead of text')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Show no progress and no notes; warnings and errors stay')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Show no progress and no notes; warnings and errors stay')
@@ -88,9 +95,15 @@ Register-ArgumentCompleter -Native -CommandName 'patchwright' -ScriptBlock {
             break
         }
         'patchwright;revert' {
+            [CompletionResult]::new('--pid', '--pid', [CompletionResultType]::ParameterName, 'Also this process; may be given several times')
+            [CompletionResult]::new('--pause', '--pause', [CompletionResultType]::ParameterName, 'Longest time that a process may stand still at once, in milliseconds')
+            [CompletionResult]::new('--deadline', '--deadline', [CompletionResultType]::ParameterName, 'Longest time to try for each process, in seconds')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set')
             [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Do everything but the change')
             [CompletionResult]::new('--break-hard-links', '--break-hard-links', [CompletionResultType]::ParameterName, 'Replace TARGET although it has other names (hard links), which stay as they are')
+            [CompletionResult]::new('--running', '--running', [CompletionResultType]::ParameterName, 'Also every process that runs an old version which the patch knows, wherever its file is')
+            [CompletionResult]::new('--cold-only', '--cold-only', [CompletionResultType]::ParameterName, 'The file alone, no process')
+            [CompletionResult]::new('--hot-only', '--hot-only', [CompletionResultType]::ParameterName, 'The processes alone; the file stays as it is')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object instead of text')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Show no progress and no notes; warnings and errors stay')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Show no progress and no notes; warnings and errors stay')
@@ -99,6 +112,7 @@ Register-ArgumentCompleter -Native -CommandName 'patchwright' -ScriptBlock {
             break
         }
         'patchwright;status' {
+            [CompletionResult]::new('--pid', '--pid', [CompletionResultType]::ParameterName, 'A process in question; may be given several times. It is not stopped')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object instead of text')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Show no progress and no notes; warnings and errors stay')
@@ -387,7 +401,7 @@ Register-ArgumentCompleter -Native -CommandName 'patchwright' -ScriptBlock {
             [CompletionResult]::new('diff', 'diff', [CompletionResultType]::ParameterValue, 'Make a patch that leads from each OLD version to the NEW one')
             [CompletionResult]::new('apply', 'apply', [CompletionResultType]::ParameterValue, 'Turn TARGET into the new version')
             [CompletionResult]::new('revert', 'revert', [CompletionResultType]::ParameterValue, 'Take a patch back: TARGET becomes what it was before')
-            [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Show which patches TARGET has that can be taken back')
+            [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Show which patches TARGET has that can be taken back, and which patches processes have')
             [CompletionResult]::new('inspect', 'inspect', [CompletionResultType]::ParameterValue, 'Show what is in PATCH: versions, ranges, sizes, methods, and where the bytes went')
             [CompletionResult]::new('verify', 'verify', [CompletionResultType]::ParameterValue, 'Say whether PATCH is whole and, with TARGET, whether it would apply')
             [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Say which functions of IMAGE can be redirected while it runs')

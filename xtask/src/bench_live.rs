@@ -1,7 +1,7 @@
 //! How long a process stands still when it is patched: as a spinning thread of it sees it, for some numbers of threads.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
 
@@ -74,7 +74,9 @@ pub(crate) fn run() -> Result {
     }
     let mut diff = Command::new(&tool);
     output(diff.arg("diff").arg(&old).arg(&new).args(["--hot", "--quiet", "-o"]).arg(&patch))?;
-    println!("| threads | pause seen by a spinning thread: min / median / max | noise | apply, wall | memory | call before / after |");
+    println!(
+        "| threads | pause seen by a spinning thread: min / median / max | noise | apply, wall | memory | call before / after |"
+    );
     println!("|---|---|---|---|---|---|");
     for threads in THREADS {
         println!("{}", measure(&tool, &old, &patch, threads)?);
@@ -82,7 +84,7 @@ pub(crate) fn run() -> Result {
     Ok(())
 }
 
-fn measure(tool: &Path, program: &Path, patch: &PathBuf, threads: usize) -> Result<String> {
+fn measure(tool: &Path, program: &Path, patch: &Path, threads: usize) -> Result<String> {
     let mut target = Target::start(program, threads)?;
     let pid = target.child.id().to_string();
     let before = target.ask("cost")?;

@@ -4,7 +4,7 @@
 //! A symbol that a resolver chooses (IFUNC) is not resolved again, since no code of the process is run for it: some
 //! module has a slot that the loader has bound already.
 
-use object::elf::{R_X86_64_GLOB_DAT, R_X86_64_JUMP_SLOT, STT_GNU_IFUNC, STT_TLS};
+use object::elf::{R_X86_64_GLOB_DAT, R_X86_64_IRELATIVE, R_X86_64_JUMP_SLOT, STT_GNU_IFUNC, STT_TLS};
 
 use crate::module::{Dynamic, Module, word};
 use crate::target::Target;
@@ -53,7 +53,7 @@ impl<'a> Symbols<'a> {
                     continue;
                 }
                 if kind == STT_GNU_IFUNC.0 {
-                    return self.bound(name, table.module);
+                    return self.bound(name, table.module, word::<8>(symbol, 8));
                 }
                 return Some(self.modules[table.module].bias.wrapping_add(word::<8>(symbol, 8)));
             }
@@ -61,8 +61,9 @@ impl<'a> Symbols<'a> {
         None
     }
 
-    /// What some module's slot for this name holds, if that leads into the module that defines it.
-    fn bound(&self, name: &str, definer: usize) -> Option<u64> {
+    /// What some module's slot for this name holds, if that leads into the module that defines it; or what a slot of the
+    /// definer holds that the same resolver, by its stated address, has filled.
+    fn bound(&self, name: &str, definer: usize, resolver: u64) -> Option<u64> {
         let code = &self.modules[definer].code;
         for table in &self.tables {
             let bias = self.modules[table.module].bias;
@@ -71,6 +72,16 @@ impl<'a> Symbols<'a> {
                 for relocation in relocations.chunks_exact(24) {
                     let kind = word::<4>(relocation, 8);
                     let index = word::<4>(relocation, 12);
+                    if kind == u64::from(R_X86_64_IRELATIVE.0)
+                        && table.module == definer
+                        && word::<8>(relocation, 16) == resolver
+                    {
+                        let slot = read(self.target, bias.wrapping_add(word::<8>(relocation, 0)), 8);
+                        let value = word::<8>(&slot, 0);
+                        if code.iter().any(|(start, end)| (*start..*end).contains(&value)) {
+                            return Some(value);
+                        }
+                    }
                     if kind != u64::from(R_X86_64_GLOB_DAT.0) && kind != u64::from(R_X86_64_JUMP_SLOT.0) {
                         continue;
                     }
@@ -153,7 +164,8 @@ fn defined_versions(target: &dyn Target, mut address: u64, strings: &[u8]) -> Ve
 
 /// Modules in the order of the loader's list; `r_debug`: version, first `link_map`: bias, name, dynamic, next.
 fn load_order(target: &dyn Target, modules: &[Module]) -> Vec<usize> {
-    let debug = modules.iter().filter_map(|module| module.dynamic).map(|dynamic| dynamic.debug).find(|debug| *debug != 0);
+    let debug =
+        modules.iter().filter_map(|module| module.dynamic).map(|dynamic| dynamic.debug).find(|debug| *debug != 0);
     let Some(debug) = debug else { return Vec::new() };
     let mut order = Vec::new();
     let mut link = word::<8>(&read(target, debug + 8, 8), 0);

@@ -23,7 +23,8 @@ pub(crate) fn places(mappings: &[Mapping], module: (u64, u64), len: u64) -> Vec<
         // A stack grows down, into what is free before it.
         let end = if mapping.name == "[stack]" { mapping.start.saturating_sub(GROWTH) } else { mapping.start };
         gaps.push((free, end));
-        let growth = if mapping.name == "[heap]" || mapping.end == module.1.next_multiple_of(PAGE) { GROWTH } else { 0 };
+        let growth =
+            if mapping.name == "[heap]" || mapping.end == module.1.next_multiple_of(PAGE) { GROWTH } else { 0 };
         free = mapping.end.saturating_add(growth);
     }
     gaps.push((free, HIGHEST));

@@ -151,19 +151,19 @@ impl Stacks {
                 _ => break false,
             }
         };
-        drop(iterator);
         self.cache = cache;
         if ended && covered { Walk::Reliable(frames) } else { Walk::Unreliable(frames) }
     }
 
-    /// Looks for threads in zones. The process is stopped.
+    /// Looks for threads in zones, by the index of the thread; and lists threads of which unwinding does not tell. The
+    /// process is stopped.
     pub(crate) fn hits(
         &mut self,
         target: &dyn Target,
         threads: &[Thread],
         mappings: &[Mapping],
         zones: &[Zone],
-    ) -> Result<Vec<(usize, Hit)>, String> {
+    ) -> (Vec<(usize, Hit)>, Vec<usize>) {
         let mut hits = Vec::new();
         let mut unreliable = Vec::new();
         for (index, thread) in threads.iter().enumerate() {
@@ -184,13 +184,7 @@ impl Stacks {
                 None => {}
             }
         }
-        if let Some(first) = unreliable.first()
-            && hits.is_empty()
-            && let Some(hit) = search(target, threads, mappings, zones)?
-        {
-            hits.push((*first, hit));
-        }
-        Ok(hits)
+        (hits, unreliable)
     }
 }
 
@@ -203,8 +197,9 @@ fn zone_of(zones: &[Zone], address: u64) -> Option<usize> {
     zones.iter().position(|zone| zone.range.contains(&address))
 }
 
-/// Looks at every word of writable private memory, but for what lies below the stack pointer of a thread.
-fn search(
+/// Looks at every word of writable private memory, but for what lies below the stack pointer of a thread. `mappings` are
+/// those of now.
+pub(crate) fn search(
     target: &dyn Target,
     threads: &[Thread],
     mappings: &[Mapping],
@@ -212,7 +207,8 @@ fn search(
 ) -> Result<Option<Hit>, String> {
     let lowest = zones.iter().map(|zone| zone.range.start).min().unwrap_or(u64::MAX);
     let highest = zones.iter().map(|zone| zone.range.end).max().unwrap_or(0);
-    let writable = mappings.iter().filter(|mapping| mapping.private && mapping.protection.read && mapping.protection.write);
+    let writable =
+        mappings.iter().filter(|mapping| mapping.private && mapping.protection.read && mapping.protection.write);
     let starts: Vec<(u64, u64)> = writable
         .map(|mapping| {
             let inside = threads.iter().map(|thread| thread.sp).filter(|sp| (mapping.start..mapping.end).contains(sp));

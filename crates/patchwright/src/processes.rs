@@ -16,9 +16,7 @@ use patchwright_live::{Applied, Limits, LiveError, LiveErrorKind, LivePatch, Out
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Processes;
 use crate::patch_file::Patch;
-use crate::report::{
-    HotFunctionReport, HotReport, LivePatchReport, ProcessOutcome, ProcessReport, ProcessStatus, hex,
-};
+use crate::report::{HotFunctionReport, HotReport, LivePatchReport, ProcessOutcome, ProcessReport, ProcessStatus, hex};
 
 /// Processes that the patch is for, and what they get.
 pub(crate) struct Chosen {
@@ -114,7 +112,7 @@ fn for_each(
         // What the thread traces is let go when it ends.
         let worked = std::thread::scope(|scope| {
             let at_work = scope.spawn(|| {
-                let mut process = Process::open(seen.pid).map_err(|error| Failure::Closed(error))?;
+                let mut process = Process::open(seen.pid).map_err(Failure::Closed)?;
                 work(&mut process, seen).map_err(Failure::Live)
             });
             at_work.join().unwrap_or(Err(Failure::Died))

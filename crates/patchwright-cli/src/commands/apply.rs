@@ -16,7 +16,7 @@ pub(crate) const EXIT_CODES: ExitCodes = &[
     (3, "the patch is damaged, or of a version that is not supported"),
     (4, "the patch was not made for this target or process; nothing is changed"),
     (5, "reading or writing failed; the target is the old version"),
-    (6, "somebody else is at work on the target, or a changed function of a process is in use: try again"),
+    (6, "somebody else is at work on the target, or a process is using a changed function: try again"),
     (7, "refused: see the message and its hint"),
 ];
 

@@ -16,7 +16,7 @@ use crate::text::{Align, HEADING, Table, byte_cells, bytes, escape, escape_path,
 pub(crate) const EXIT_CODES: ExitCodes = &[
     (0, "the patch is written"),
     (1, "there is nothing to patch: the old versions are the new version already"),
-    (3, "an input or the regions file is malformed or unsupported; --hot: processes cannot be given this change"),
+    (3, "an input is malformed or unsupported; --hot: processes cannot be given this change"),
     (5, "reading or writing failed; no patch is left behind"),
 ];
 

@@ -10,8 +10,7 @@ use super::{Examples, ExitCodes, after_help};
 use crate::console::{Answer, Console};
 use crate::text::{Align, Table, byte_cells, counted, escape, escape_path};
 
-pub(crate) const EXIT_CODES: ExitCodes =
-    &[
+pub(crate) const EXIT_CODES: ExitCodes = &[
     (0, "the report is printed, whatever it says"),
     (3, "a record is damaged"),
     (4, "there is no such process"),

@@ -15,6 +15,7 @@ mod harness;
 mod inspect;
 mod msp_build;
 mod msp_inspect;
+mod live;
 mod pa19;
 mod pcp;
 mod prepare;

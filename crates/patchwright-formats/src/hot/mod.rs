@@ -71,11 +71,8 @@ impl Body {
 
     /// Whether `[at, at + len)` lies in one stretch that has bytes.
     fn holds(&self, at: u64, len: u64) -> bool {
-        let stretches = [
-            (0, self.text.len()),
-            (self.rodata_at(), self.rodata.len()),
-            (self.data_at(), self.data.len()),
-        ];
+        let stretches =
+            [(0, self.text.len()), (self.rodata_at(), self.rodata.len()), (self.data_at(), self.data.len())];
         let end = at.saturating_add(len);
         stretches.iter().any(|(start, size)| *start <= at && end <= start + *size as u64)
     }
@@ -422,7 +419,8 @@ pub(crate) mod tests {
     /// A part with everything in it.
     pub(crate) fn sample() -> HotPart {
         let old = |address, size| Some(OldCode { address, size, hash: [3; 32] });
-        let function = |name: &str, old, new, site| HotFunction { name: name.into(), why: "why".into(), old, new, site };
+        let function =
+            |name: &str, old, new, site| HotFunction { name: name.into(), why: "why".into(), old, new, site };
         let entry = Site { address: 0x1004, form: Form::Entry, expected: vec![1, 2, 3, 4, 5] };
         let pad = Site { address: 0x1ffb, form: Form::Pad, expected: vec![0x90; 7] };
         HotPart {

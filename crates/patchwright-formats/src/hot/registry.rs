@@ -173,8 +173,10 @@ impl Registry {
         };
         let (old_build, new_build) = (build(&mut reader)?, build(&mut reader)?);
         let (since, bias) = (reader.varint()?, reader.varint()?);
-        let body =
-            (reader.varint_to("offset of the body", MAX_BYTES + PAGE)?, reader.varint_to("length of the body", 2 * MAX_BODY)?);
+        let body = (
+            reader.varint_to("offset of the body", MAX_BYTES + PAGE)?,
+            reader.varint_to("length of the body", 2 * MAX_BODY)?,
+        );
         let count = reader.count("functions", 6)?;
         let functions = (0..count).map(|_| entry(&mut reader)).collect::<Result<_, _>>()?;
         reader.finish()?;

@@ -97,7 +97,8 @@ impl<'c, 'a, 'data> Builder<'c, 'a, 'data> {
                 _ => {}
             }
         }
-        for section in old.sections.iter().filter(|section| section.name.starts_with(".plt") || section.name == ".iplt") {
+        for section in old.sections.iter().filter(|section| section.name.starts_with(".plt") || section.name == ".iplt")
+        {
             for address in (section.address..section.address + section.size).step_by(8) {
                 if let Place::Stub(import) = old.place(address, None) {
                     // A stub may be read from its start or from eight bytes in; the start comes first.
@@ -171,7 +172,14 @@ impl<'c, 'a, 'data> Builder<'c, 'a, 'data> {
         self.frames.push(frame.clone());
     }
 
-    fn need(&mut self, from: &str, reference: &Reference, place: &Place, functions: &mut Vec<usize>, data: &mut Vec<u64>) {
+    fn need(
+        &mut self,
+        from: &str,
+        reference: &Reference,
+        place: &Place,
+        functions: &mut Vec<usize>,
+        data: &mut Vec<u64>,
+    ) {
         let new = &self.comparison.new.program;
         match reference.field {
             Field::Near => {
@@ -211,7 +219,8 @@ impl<'c, 'a, 'data> Builder<'c, 'a, 'data> {
             Place::Stub(import) | Place::Slot(import) | Place::Symbol(import) if import.version != "*" => {}
             Place::Stub(import) | Place::Slot(import) | Place::Symbol(import) => {
                 if !self.old_stubs.contains_key(import) {
-                    let reason = format!("the old build has no stub of {}, which is chosen at the start (IFUNC)", import.name);
+                    let reason =
+                        format!("the old build has no stub of {}, which is chosen at the start (IFUNC)", import.name);
                     self.object(from.to_owned(), Case::Ifunc, reason);
                 }
             }
@@ -255,6 +264,16 @@ impl<'c, 'a, 'data> Builder<'c, 'a, 'data> {
             self.object(from.to_owned(), Case::Data, reason);
         }
         if let Some(old) = self.comparison.data[index] {
+            // Addresses inside of changed functions, such as labels, lead into the old code.
+            if self.leads_inside(index) {
+                if new.is_constant(datum.address) {
+                    self.copy(datum.address, datum.address + datum.size, data);
+                } else {
+                    let reason = format!("a variable holds addresses inside of functions that changed, for {from}");
+                    self.object(name, Case::Data, reason);
+                }
+                return;
+            }
             if matches!(self.comparison.data_content(old, index, 0), Likeness::Different(_)) {
                 if name.starts_with("_ZTV") || name.starts_with("_ZTI") || name.starts_with("_ZTT") {
                     let reason = "a class has other virtual functions or bases; objects that exist have the old ones";
@@ -278,12 +297,26 @@ impl<'c, 'a, 'data> Builder<'c, 'a, 'data> {
         }
     }
 
+    /// Whether a datum holds addresses inside of functions of the closed set, other than their entries.
+    fn leads_inside(&self, index: usize) -> bool {
+        let new = &self.comparison.new.program;
+        let datum = &new.data[index];
+        // Most data are not tables; only relocations can be addresses.
+        if new.kept.range(datum.address..datum.address + datum.size).next().is_none() {
+            return false;
+        }
+        let piece = new.data_piece(datum.address, datum.address + datum.size);
+        let inside = |reference: &Reference| matches!(reference.place, Place::Function(function, at) if at > 0 && self.included.contains_key(&function));
+        piece.references.iter().any(inside)
+    }
+
     /// Whether an address without a symbol may as well be the end of what stands before, and that makes a difference.
     fn is_ambiguous(&self, reference: &Reference) -> bool {
         let (old, new) = (&self.comparison.old.program, &self.comparison.new.program);
         let Place::Datum(index, 0) = reference.place else { return false };
         let Some(before) = new.datum_before(reference.target.wrapping_sub(1)) else { return false };
-        let ends_here = |datum: &super::program::Datum| datum.size > 0 && datum.address + datum.size == reference.target;
+        let ends_here =
+            |datum: &super::program::Datum| datum.size > 0 && datum.address + datum.size == reference.target;
         if before == index || !ends_here(&new.data[before]) {
             return false;
         }
@@ -328,7 +361,11 @@ impl<'c, 'a, 'data> Builder<'c, 'a, 'data> {
     }
 
     /// Lays everything out and fills everything in.
-    pub(super) fn finish(mut self, sites: &Sites<'_, '_>, parts: &[(usize, String)]) -> Result<HotPart, Vec<HotObjection>> {
+    pub(super) fn finish(
+        mut self,
+        sites: &Sites<'_, '_>,
+        parts: &[(usize, String)],
+    ) -> Result<HotPart, Vec<HotObjection>> {
         let mut part = HotPart {
             old_build: self.comparison.old.program.build.clone(),
             new_build: self.comparison.new.program.build.clone(),
@@ -574,7 +611,9 @@ impl<'c, 'a, 'data> Builder<'c, 'a, 'data> {
             Err(_) if matches!(reference.place, Place::SlotOf(_)) => {
                 match self.slots.get(&SlotKey::Place(reference.target)) {
                     Some(at) => Dest::Body(*at),
-                    None => return self.object(from.to_owned(), Case::Unreadable, "it refers to a slot that is not there"),
+                    None => {
+                        return self.object(from.to_owned(), Case::Unreadable, "it refers to a slot that is not there");
+                    }
                 }
             }
             Err(reason) => return self.object(from.to_owned(), Case::Unreadable, reason),

@@ -173,9 +173,11 @@ impl<'a, 'data> Comparison<'a, 'data> {
             }
             (Place::Datum(o, at), Place::Datum(n, same_at)) => {
                 let twins = self.data[*n] == Some(*o);
-                same((twins || self.are_numbered_constants(*o, *n)) && at == same_at).and(|| match self.data_content(*o, *n, depth) {
-                    Likeness::Different(_) => same(false),
-                    alike => alike,
+                same((twins || self.are_numbered_constants(*o, *n)) && at == same_at).and(|| {
+                    match self.data_content(*o, *n, depth) {
+                        Likeness::Different(_) => same(false),
+                        alike => alike,
+                    }
                 })
             }
             (Place::Nameless(o), Place::Nameless(n)) => match self.nameless(*o, *n, least, depth) {

@@ -134,7 +134,7 @@ impl Case {
 pub fn build(old: &[u8], new: &[u8]) -> Result<HotBuild, HotError> {
     let of_old = |error| HotError::Image { old: true, error };
     let of_new = |error| HotError::Image { old: false, error };
-    let (old_side, old_frames) = read(old).map_err(of_old)?;
+    let (old_side, _) = read(old).map_err(of_old)?;
     let (new_side, new_frames) = read(new).map_err(of_new)?;
     let mut warnings = Vec::new();
     let mut objections = identities(&old_side, &new_side);
@@ -142,12 +142,12 @@ pub fn build(old: &[u8], new: &[u8]) -> Result<HotBuild, HotError> {
     let (included, line_only, parts) = closed_set(&comparison, &mut objections);
     objections.extend(data_objections(&comparison));
     match types::changes(old, new) {
-        Some(changes) if !included.is_empty() => objections.extend(changes.into_iter().map(|(subject, reason)| {
-            HotObjection { subject, case: Case::Layout, reason }
-        })),
+        Some(changes) if !included.is_empty() => objections
+            .extend(changes.into_iter().map(|(subject, reason)| HotObjection { subject, case: Case::Layout, reason })),
         Some(_) => {}
         None => warnings.push(
-            "without debug information in both builds (-g) it is not known whether types are laid out the same".to_owned(),
+            "without debug information in both builds (-g) it is not known whether types are laid out the same"
+                .to_owned(),
         ),
     }
     if included.is_empty() && objections.is_empty() {
@@ -163,7 +163,6 @@ pub fn build(old: &[u8], new: &[u8]) -> Result<HotBuild, HotError> {
     let image = Image::read(old).map_err(of_old)?;
     let sites = Sites::new(&image, code_pointers(&old_side.program));
     let part = builder.finish(&sites, &parts).map_err(HotError::Refused)?;
-    drop(old_frames);
     Ok(HotBuild { part, line_only, warnings })
 }
 
@@ -178,10 +177,10 @@ fn read(bytes: &[u8]) -> Result<(Side<'_>, Vec<Frame<'_>>), ImageError> {
         },
         None => Vec::new(),
     };
-    let handlers: BTreeMap<u64, u64> =
-        frames.iter().filter_map(|frame| Some((frame.start, frame.handlers?))).collect();
+    let handlers: BTreeMap<u64, u64> = frames.iter().filter_map(|frame| Some((frame.start, frame.handlers?))).collect();
     program.anchors.extend(handlers.values());
-    let pieces: Vec<_> = (0..program.functions.len()).into_par_iter().map(|index| program.function_piece(index)).collect();
+    let pieces: Vec<_> =
+        (0..program.functions.len()).into_par_iter().map(|index| program.function_piece(index)).collect();
     // What code refers to begins something.
     let referred = pieces.iter().flat_map(|piece| &piece.references).filter(|reference| reference.used != Use::Branch);
     let targets: Vec<u64> = referred.map(|reference| reference.target).collect();
@@ -291,7 +290,9 @@ fn same_names(comparison: &Comparison<'_, '_>) -> BTreeSet<(usize, usize)> {
     for (index, func) in old.functions.iter().enumerate() {
         func.names.iter().for_each(|name| by_name.entry(name).or_default().push(index));
     }
-    for (index, func) in new.functions.iter().enumerate().filter(|(_, func)| func.names.len() > 1 || func.file.is_none()) {
+    for (index, func) in
+        new.functions.iter().enumerate().filter(|(_, func)| func.names.len() > 1 || func.file.is_none())
+    {
         for name in &func.names {
             if let Some([old_index]) = by_name.get(name.as_str()).map(Vec::as_slice) {
                 pairs.insert((*old_index, index));
@@ -372,7 +373,8 @@ fn data_objections(comparison: &Comparison<'_, '_>) -> Vec<HotObjection> {
         } else if !(zeros(old, o.address) && zeros(new, n.address))
             && matches!(comparison.initial_content(old_index, new_index, 0), Likeness::Different(_))
         {
-            let reason = "a variable begins with another value in the new build; a process has its own by now".to_owned();
+            let reason =
+                "a variable begins with another value in the new build; a process has its own by now".to_owned();
             objections.push(HotObjection { subject, case: Case::Data, reason });
         }
     }
@@ -470,7 +472,8 @@ const LINKER_DATA: [&str; 9] = [
 
 /// Whether exceptions may pass through new functions: the language has them.
 fn needs_unwind(old: &Program<'_>, new: &Program<'_>) -> bool {
-    let languages = ["DW.ref.__gxx_personality_v0", "DW.ref.rust_eh_personality", "__gxx_personality_v0", "rust_eh_personality"];
+    let languages =
+        ["DW.ref.__gxx_personality_v0", "DW.ref.rust_eh_personality", "__gxx_personality_v0", "rust_eh_personality"];
     let named = |program: &Program<'_>| {
         let data = program.data.iter().flat_map(|datum| &datum.names);
         let functions = program.functions.iter().flat_map(|func| &func.names);
@@ -484,14 +487,13 @@ fn code_pointers(program: &Program<'_>) -> Vec<u64> {
     let in_code = |address: &u64| program.section_at(*address).is_some_and(|section| section.executable);
     let mut pointers: Vec<u64> = program.anchors.iter().copied().filter(in_code).collect();
     // Entries of jump tables count from the table, which begins where something refers to.
-    for (at, kept) in program.kept.iter().filter(|(_, kept)| kept.kind == object::elf::R_X86_64_PC32) {
+    for (at, _) in program.kept.iter().filter(|(_, kept)| kept.kind == object::elf::R_X86_64_PC32) {
         if let Some(section) = program.section_at(*at)
             && !section.executable
             && let Some(start) = program.anchors.range(..=*at).next_back()
         {
             let value = program.bytes(*at, 4).first_chunk().map_or(0, |bytes| i32::from_le_bytes(*bytes));
             pointers.extend(Some(start.wrapping_add_signed(i64::from(value))).filter(in_code));
-            let _ = kept;
         }
     }
     pointers

@@ -153,7 +153,11 @@ impl<'data> Program<'data> {
                 let next = if *kind == elf::R_X86_64_DTPMOD64 { self.word(address + 8) } else { *offset };
                 let pair = *kind != elf::R_X86_64_DTPMOD64 || self.thread_datum_at(next).is_some() && next != 0;
                 let datum = self.thread_datum_at(next).filter(|_| import.is_none() && pair);
-                Place::ThreadSlot(*kind, import.clone(), datum.map(|datum| (datum, next - self.thread_data[datum].address)))
+                Place::ThreadSlot(
+                    *kind,
+                    import.clone(),
+                    datum.map(|datum| (datum, next - self.thread_data[datum].address)),
+                )
             }
         }
     }
@@ -200,7 +204,10 @@ impl<'data> Program<'data> {
             let before = piece.references.len();
             self.read_instruction(&instr, &offsets, start..end, &mut piece);
             // `assert` passes the line as third argument.
-            if instr.code() == Code::Mov_r32_imm32 && instr.op0_register() == Register::EDX && piece.references.len() == before {
+            if instr.code() == Code::Mov_r32_imm32
+                && instr.op0_register() == Register::EDX
+                && piece.references.len() == before
+            {
                 line_candidate = Some((instr.ip() - start + offsets.immediate_offset() as u64, 4));
                 since_line = 0;
             } else {
@@ -288,10 +295,9 @@ impl<'data> Program<'data> {
             }
             elf::R_X86_64_32 => RelocationKind::Absolute32,
             // Relaxed from a table slot to the address.
-            elf::R_X86_64_32S
-            | elf::R_X86_64_GOTPCREL
-            | elf::R_X86_64_GOTPCRELX
-            | elf::R_X86_64_REX_GOTPCRELX => RelocationKind::Signed32,
+            elf::R_X86_64_32S | elf::R_X86_64_GOTPCREL | elf::R_X86_64_GOTPCRELX | elf::R_X86_64_REX_GOTPCRELX => {
+                RelocationKind::Signed32
+            }
             elf::R_X86_64_TPOFF32 | elf::R_X86_64_GOTTPOFF => return self.read_thread(at, value, true, piece),
             // Relaxed to `mov %fs:0, %rax; lea x(%rax), %rax`: the distance stands eight bytes on.
             elf::R_X86_64_TLSGD => {
@@ -328,34 +334,32 @@ impl<'data> Program<'data> {
         let value = i64::from(value);
         let in_block = if from_pointer { self.thread_block.wrapping_add_signed(value) } else { value.cast_unsigned() };
         let place = match self.thread_datum_at(in_block) {
-            Some(datum) => {
-                Place::Thread { datum, offset: in_block - self.thread_data[datum].address, from_pointer }
-            }
+            Some(datum) => Place::Thread { datum, offset: in_block - self.thread_data[datum].address, from_pointer },
             None => Place::Nowhere(in_block),
         };
-        let reference = Reference { at, field: Field::Constant, used: Use::Address, place, target: in_block, tail: 0, vague: false };
+        let reference = Reference {
+            at,
+            field: Field::Constant,
+            used: Use::Address,
+            place,
+            target: in_block,
+            tail: 0,
+            vague: false,
+        };
         piece.references.push(reference);
     }
 
-    fn reference(
-        &self,
-        at: u64,
-        field: Field,
-        used: Use,
-        target: u64,
-        tail: u64,
-        symbol: Option<u64>,
-    ) -> Reference {
+    fn reference(&self, at: u64, field: Field, used: Use, target: u64, tail: u64, symbol: Option<u64>) -> Reference {
         Reference { at, field, used, place: self.place(target, symbol), target, tail, vague: false }
     }
 
     /// Reads data from `start` to `end`.
     pub(super) fn data_piece(&self, start: u64, end: u64) -> Piece {
-        let mut bytes = self.bytes(start, end - start).to_vec();
-        bytes.resize(usize::try_from(end - start).unwrap_or(0), 0);
+        // Of zeros that are not in the file there is nothing to read.
+        let bytes = self.bytes(start, end.saturating_sub(start)).to_vec();
         let mut piece = Piece { bytes, references: Vec::new(), lines: Vec::new(), readable: true };
         let handlers = self.section_at(start).is_some_and(|section| section.name == ".gcc_except_table");
-        for (address, kept) in self.kept.range(start..end) {
+        for (address, kept) in self.kept.range(start..end.max(start)) {
             let at = *address - start;
             let symbol = kept.symbol.filter(|_| !kept.undefined);
             let loaded = self.loaded.get(address);
@@ -369,7 +373,11 @@ impl<'data> Program<'data> {
                     piece.references.push(reference);
                 }
                 elf::R_X86_64_32 | elf::R_X86_64_32S => {
-                    let kind = if kept.kind == elf::R_X86_64_32 { RelocationKind::Absolute32 } else { RelocationKind::Signed32 };
+                    let kind = if kept.kind == elf::R_X86_64_32 {
+                        RelocationKind::Absolute32
+                    } else {
+                        RelocationKind::Signed32
+                    };
                     piece.references.push(self.reference(at, Field::Like(kind), Use::Address, kept.target, 0, symbol));
                 }
                 elf::R_X86_64_PC32 | elf::R_X86_64_PLT32 => {
@@ -384,7 +392,14 @@ impl<'data> Program<'data> {
                     piece.references.push(self.reference(at, field, Use::Address, target, 0, symbol.filter(|_| !code)));
                 }
                 elf::R_X86_64_NONE => {}
-                other => piece.references.push(self.reference(at, Field::Unknown(other.0), Use::Address, kept.target, 0, None)),
+                other => piece.references.push(self.reference(
+                    at,
+                    Field::Unknown(other.0),
+                    Use::Address,
+                    kept.target,
+                    0,
+                    None,
+                )),
             }
         }
         self.blank(&mut piece);
@@ -410,7 +425,7 @@ impl<'data> Program<'data> {
         let limit = section.address + section.size;
         let next = self.anchors.range(address + 1..).next().copied().unwrap_or(limit).min(limit);
         let text = self.bytes(address, limit - address).iter().position(|byte| *byte == 0);
-        let text_end = text.map_or(next, |len| address + len as u64 + 1);
+        let text_end = text.map_or(next, |len| address + len as u64 + 1).max(address);
         let end = if self.kept.range(address..text_end).next().is_none() { next.max(text_end) } else { next };
         end.max(address.saturating_add(at_least)).min(limit)
     }

@@ -162,7 +162,11 @@ impl<'data> Program<'data> {
         self.sections.retain(|section| section.size > 0);
         self.sections.sort_by_key(|section| section.address);
         let overlaps = |pair: &[Section<'_>]| pair[0].address.saturating_add(pair[0].size) > pair[1].address;
-        if self.sections.windows(2).any(overlaps) || self.sections.iter().any(|section| section.address.checked_add(section.size).is_none_or(|end| end > i64::MAX.cast_unsigned())) {
+        if self.sections.windows(2).any(overlaps)
+            || self.sections.iter().any(|section| {
+                section.address.checked_add(section.size).is_none_or(|end| end > i64::MAX.cast_unsigned())
+            })
+        {
             return Err(ImageError::malformed("sections overlap in memory"));
         }
         self.anchors.extend(self.sections.iter().flat_map(|section| [section.address, section.address + section.size]));
@@ -175,7 +179,9 @@ impl<'data> Program<'data> {
             if segment.p_type(LE) == elf::PT_TLS {
                 let align = segment.p_align(LE).clamp(1, 1 << 20);
                 let size = segment.p_memsz(LE).checked_next_multiple_of(align);
-                self.thread_block = size.ok_or_else(|| ImageError::malformed("thread variables without end"))?;
+                self.thread_block = size
+                    .filter(|size| *size < 1 << 40)
+                    .ok_or_else(|| ImageError::malformed("thread variables without end"))?;
             }
         }
         Ok(())
@@ -195,8 +201,7 @@ impl<'data> Program<'data> {
                 continue;
             }
             let undefined = symbol.st_shndx(LE) == elf::SHN_UNDEF || symbol.st_shndx(LE) == elf::SHN_ABS;
-            // The linker's mark of an end is no variable, whatever its type says.
-            if undefined || name.is_empty() || kind == elf::STT_SECTION || name == "__TMC_END__" {
+            if undefined || name.is_empty() || kind == elf::STT_SECTION {
                 continue;
             }
             let (address, size) = (symbol.st_value(LE), symbol.st_size(LE));
@@ -217,7 +222,10 @@ impl<'data> Program<'data> {
                     func.names.push(name);
                 }
                 elf::STT_TLS => note(&mut thread_data, address, size, name, own, true),
-                elf::STT_OBJECT | elf::STT_COMMON if !code => note(&mut data, address, size, name, own, true),
+                elf::STT_OBJECT | elf::STT_COMMON if !code => {
+                    // A mark of the linker's, such as the end of a list, is no variable, whatever its type says.
+                    note(&mut data, address, size, name, own, size > 0);
+                }
                 elf::STT_NOTYPE if !code && !name.starts_with(".L") => note(&mut data, address, size, name, own, false),
                 _ => {}
             }
@@ -232,8 +240,28 @@ impl<'data> Program<'data> {
             datum.names.sort();
         }
         self.end_functions();
-        self.anchors.extend(self.data.iter().flat_map(|datum| [datum.address, datum.address.saturating_add(datum.size)]));
+        self.end_data();
+        self.anchors
+            .extend(self.data.iter().flat_map(|datum| [datum.address, datum.address.saturating_add(datum.size)]));
         Ok(())
+    }
+
+    /// No datum reaches beyond its section, whatever its symbol says; one in no section is none.
+    fn end_data(&mut self) {
+        let mut data = std::mem::take(&mut self.data);
+        data.retain_mut(|datum| {
+            let limit = self.section_at(datum.address).map(|section| section.address + section.size);
+            // A mark of an end stands behind its section.
+            let end = limit.or_else(|| self.section_at(datum.address.checked_sub(1)?).map(|_| datum.address));
+            datum.size = datum.size.min(end.map_or(0, |end| end - datum.address));
+            end.is_some()
+        });
+        self.data = data;
+        let block = self.thread_block;
+        self.thread_data.retain(|datum| datum.address <= block);
+        for datum in &mut self.thread_data {
+            datum.size = datum.size.min(block - datum.address);
+        }
     }
 
     /// A function without a length reaches to the next, and none reaches beyond its section.
@@ -273,9 +301,8 @@ impl<'data> Program<'data> {
                 let index = rela.r_sym(LE, false);
                 let symbol = symbols.symbol(SymbolIndex(index as usize)).ok();
                 let value = symbol.map_or(0, |symbol| symbol.st_value(LE));
-                let named = symbol.filter(|symbol| {
-                    symbol.st_type() != elf::STT_SECTION && symbol.st_shndx(LE) != elf::SHN_UNDEF
-                });
+                let named = symbol
+                    .filter(|symbol| symbol.st_type() != elf::STT_SECTION && symbol.st_shndx(LE) != elf::SHN_UNDEF);
                 let kept = Kept {
                     kind: rela.r_type(LE, false),
                     symbol: named.map(|symbol| symbol.st_value(LE)),
@@ -294,7 +321,10 @@ impl<'data> Program<'data> {
         }
         // Addends of instructions count from the end of the field, so that these are near, not exact: what the
         // instructions refer to is added when they are read.
-        let exact = self.kept.iter().filter(|(_, kept)| matches!(kept.kind, elf::R_X86_64_64 | elf::R_X86_64_32 | elf::R_X86_64_32S));
+        let exact = self
+            .kept
+            .iter()
+            .filter(|(_, kept)| matches!(kept.kind, elf::R_X86_64_64 | elf::R_X86_64_32 | elf::R_X86_64_32S));
         let exact: Vec<u64> = exact.map(|(_, kept)| kept.target).collect();
         self.anchors.extend(exact);
         Ok(())
@@ -401,14 +431,7 @@ impl<'data> Program<'data> {
     }
 }
 
-fn note(
-    data: &mut BTreeMap<u64, Datum>,
-    address: u64,
-    size: u64,
-    name: String,
-    file: Option<String>,
-    typed: bool,
-) {
+fn note(data: &mut BTreeMap<u64, Datum>, address: u64, size: u64, name: String, file: Option<String>, typed: bool) {
     let datum =
         data.entry(address).or_insert_with(|| Datum { address, size: 0, names: Vec::new(), file: None, typed: false });
     // A label that happens to stand where a variable begins does not share its identity.

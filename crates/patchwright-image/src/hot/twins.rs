@@ -16,12 +16,11 @@ pub(super) struct Item<'a> {
 /// For each new item its old twin.
 pub(super) type Twins = Vec<Option<usize>>;
 
+/// Of old and of new items, the names of the functions that refer to each.
+pub(super) type Users<'a> = (&'a [BTreeSet<String>], &'a [BTreeSet<String>]);
+
 /// Pairs items by their names. `users` tells names of functions that refer to an item, where that is known.
-pub(super) fn pair(
-    old: &[Item<'_>],
-    new: &[Item<'_>],
-    users: Option<(&[BTreeSet<String>], &[BTreeSet<String>])>,
-) -> Twins {
+pub(super) fn pair(old: &[Item<'_>], new: &[Item<'_>], users: Option<Users<'_>>) -> Twins {
     let mut twins: Twins = vec![None; new.len()];
     let mut taken = vec![false; old.len()];
     type Key = fn(&str, Option<&str>) -> Option<String>;

@@ -56,7 +56,9 @@ fn layouts(bytes: &[u8]) -> Option<Layouts> {
         let section = file.section_by_name(id.name());
         // Compressed debug information counts as none.
         let data = section
-            .filter(|section| section.compressed_file_range().is_ok_and(|range| range.format == object::CompressionFormat::None))
+            .filter(|section| {
+                section.compressed_file_range().is_ok_and(|range| range.format == object::CompressionFormat::None)
+            })
             .and_then(|section| section.data().ok())
             .unwrap_or_default();
         Ok(EndianSlice::new(data, LittleEndian))
@@ -92,7 +94,12 @@ fn read_unit(dwarf: &Dwarf<Slice<'_>>, unit: &Unit<Slice<'_>>, found: &mut Layou
                 keep(open.take(), found);
                 let declared = entry.attr_value(gimli::DW_AT_declaration).is_some();
                 if let (Some(name), Some(size), false) = (&name, number(entry, gimli::DW_AT_byte_size), declared) {
-                    let full: Vec<&str> = path.iter().map(String::as_str).filter(|part| !part.is_empty()).chain([name.as_str()]).collect();
+                    let full: Vec<&str> = path
+                        .iter()
+                        .map(String::as_str)
+                        .filter(|part| !part.is_empty())
+                        .chain([name.as_str()])
+                        .collect();
                     open = Some((depth, full.join("::"), Layout { size, members: Vec::new() }));
                 }
             }

@@ -3,8 +3,6 @@
 //! Everything that is an address becomes eight absolute bytes, which the process fills in; the rules themselves do not
 //! depend on places and are copied. Reading follows the LSB's chapter on exception frames.
 
-use patchwright_formats::hot::PAGE;
-
 /// What an address in unwind data is relative to, and how wide it is.
 const INDIRECT: u8 = 0x80;
 const OMIT: u8 = 0xff;
@@ -144,14 +142,8 @@ fn common(data: &[u8], at: usize, address: u64) -> Option<Common<'_>> {
     entry.leb()?;
     entry.u8()?;
     let factors = data.get(factors_at..entry.at)?;
-    let mut common = Common {
-        personality: None,
-        signal: false,
-        factors,
-        rules: &[],
-        code_encoding: 0,
-        handler_encoding: OMIT,
-    };
+    let mut common =
+        Common { personality: None, signal: false, factors, rules: &[], code_encoding: 0, handler_encoding: OMIT };
     let [b'z', letters @ ..] = name else { return None };
     let extra = usize::try_from(entry.leb()?).ok()?;
     let rules_at = entry.at.checked_add(extra)?;
@@ -231,7 +223,7 @@ fn write_common(common: &Common<'_>, out: &mut Vec<u8>, pointers: &mut Vec<(usiz
 
 /// Fills up with rules that say nothing and writes the length of the entry that began at `at`.
 fn finish(out: &mut Vec<u8>, at: usize) {
-    while out.len() % 8 != 0 {
+    while !out.len().is_multiple_of(8) {
         out.push(0);
     }
     let len = u32::try_from(out.len() - at - 4).unwrap_or(u32::MAX);
@@ -241,13 +233,16 @@ fn finish(out: &mut Vec<u8>, at: usize) {
 }
 
 /// Longer unwind data than this are refused.
-pub(super) const LONGEST: usize = PAGE as usize * 4096;
+pub(super) const LONGEST: usize = 16 << 20;
 
 #[cfg(test)]
 mod tests {
     use gimli::{BaseAddresses, CieOrFde, EhFrame, LittleEndian, UnwindSection};
 
     use super::*;
+
+    /// Start, length, handlers, personality, instructions.
+    type Rules = (u64, u64, Option<gimli::Pointer>, Option<gimli::Pointer>, Vec<String>);
 
     /// Frames of a program, read by us and by gimli; written by us, read by gimli again.
     #[test]
@@ -289,7 +284,7 @@ mod tests {
         };
         let original: Vec<_> = rules(data, address).into_iter().filter(|rule| rule.2.is_some()).take(20).collect();
         let plain = |pointer: Option<gimli::Pointer>| pointer.map(gimli::Pointer::pointer);
-        let plainly = |list: Vec<(u64, u64, Option<gimli::Pointer>, Option<gimli::Pointer>, Vec<String>)>| {
+        let plainly = |list: Vec<Rules>| {
             list.into_iter().map(|(a, b, c, d, e)| (a, b, plain(c), plain(d), e)).collect::<Vec<_>>()
         };
         assert_eq!(plainly(rules(&written, 0)), plainly(original));

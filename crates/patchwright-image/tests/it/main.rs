@@ -6,4 +6,5 @@ mod hostile;
 mod pe;
 mod prepare;
 mod rules;
+mod hot;
 mod synthetic;

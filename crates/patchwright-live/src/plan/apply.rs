@@ -40,6 +40,11 @@ pub fn apply(
         return Err(LiveError::new(LiveErrorKind::Wrong, "the process does not run the build that the patch is for")
             .details(modules.iter().filter(|module| !module.build.is_empty()).map(describe)));
     };
+    if modules.iter().filter(|module| module.build == part.old_build).count() > 1 {
+        return Err(LiveError::new(LiveErrorKind::Unsupported, "the process has loaded this build more than once")
+            .details(modules.iter().filter(|module| module.build == part.old_build).map(describe))
+            .hint("restart the process"));
+    }
     let ours = |found: &Found| found.registry.old_build == part.old_build && found.registry.bias == module.bias;
     let mut records: Vec<Found> = find(target, &mappings)?.into_iter().filter(ours).collect();
     let mut repaired = false;
@@ -333,36 +338,33 @@ pub(super) fn zones_of<'a>(ranges: impl Iterator<Item = ((u64, u64), &'a String)
     ranges.filter(|((_, len), _)| *len > 0).map(zone).collect()
 }
 
-/// Writes all redirects, those of patches that go first. If one fails, what was written is taken back.
+/// Writes all redirects, those of patches that go first. If anything fails, all of it is taken back.
 fn switch(target: &mut dyn Target, coming: &mut Found, going: &mut [Found]) -> Result<(), LiveError> {
-    let mut done = 0;
-    let mut result = Ok(());
-    for found in going.iter_mut() {
-        result = found.set(target, State::Reverting).and_then(|()| give_back(target, &found.registry));
-        if result.is_err() {
-            break;
+    let done = exchange(target, coming, going);
+    if done.is_err() {
+        give_back(target, &coming.registry)?;
+        coming.set(target, State::Idle)?;
+        for found in going.iter_mut() {
+            put(target, &found.registry)?;
+            found.set(target, State::Active)?;
         }
-        done += 1;
     }
-    if result.is_ok() {
-        result = coming.set(target, State::Applying).and_then(|()| put(target, &coming.registry));
-    }
-    if let Err(error) = result {
-        // Back to what was: the last state that was whole.
-        let undone = give_back(target, &coming.registry).and_then(|()| coming.set(target, State::Idle));
-        for found in going.iter_mut().take(done + 1) {
-            put(target, &found.registry).and_then(|()| found.set(target, State::Active))?;
-        }
-        return undone.and(Err(error));
-    }
+    done
+}
+
+fn exchange(target: &mut dyn Target, coming: &mut Found, going: &mut [Found]) -> Result<(), LiveError> {
     for found in going.iter_mut() {
-        found.set(target, State::Idle)?;
+        found.set(target, State::Reverting)?;
+        give_back(target, &found.registry)?;
     }
-    coming.set(target, State::Active)
+    coming.set(target, State::Applying)?;
+    put(target, &coming.registry)?;
+    coming.set(target, State::Active)?;
+    going.iter_mut().try_for_each(|found| found.set(target, State::Idle))
 }
 
 /// Writes the redirects of a patch, each after a look at what it replaces and before a look at what stands there.
-fn put(target: &mut dyn Target, registry: &Registry) -> Result<(), LiveError> {
+pub(super) fn put(target: &mut dyn Target, registry: &Registry) -> Result<(), LiveError> {
     let redirects: Vec<Redirect> = registry.functions.iter().filter_map(|entry| entry.redirect.clone()).collect();
     for redirect in &redirects {
         let there = bytes_at(target, redirect)?;

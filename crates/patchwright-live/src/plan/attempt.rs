@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{LiveError, LiveErrorKind};
 use crate::module::{Module, modules_in};
-use crate::stack::{Hit, Stacks, Zone};
+use crate::stack::{Hit, Stacks, Zone, search};
 use crate::target::{Mapping, StopFailure, Target, Thread};
 
 use super::{Limits, Pinned};
@@ -44,23 +44,24 @@ pub(super) fn at_a_quiet_moment(
         let obstacle = match target.stop(limits.pause) {
             Err(StopFailure::Late { thread }) => Obstacle::Late(thread),
             Err(StopFailure::Traced { by }) => {
-                return Err(LiveError::new(LiveErrorKind::Busy, format!("process {by} traces it (a debugger, strace)"))
-                    .hint("end the debugger, or let it detach"));
+                return Err(LiveError::new(
+                    LiveErrorKind::Busy,
+                    format!("process {by} traces it (a debugger, strace)"),
+                )
+                .hint("end the debugger, or let it detach"));
             }
             Err(StopFailure::Failed(error)) => return Err(LiveError::io("stop the process", &error)),
-            Ok((threads, stop)) => {
-                match look(target, &threads, &mappings, zones, &mut stacks, stop + limits.pause) {
-                    None => {
-                        let written = write(target);
-                        target.resume();
-                        return written.map(|()| Stopped { pause: stop.elapsed(), attempts, threads: threads.len() });
-                    }
-                    Some(obstacle) => {
-                        target.resume();
-                        obstacle
-                    }
+            Ok((threads, stop)) => match look(target, &threads, &mappings, zones, &mut stacks, stop + limits.pause) {
+                None => {
+                    let written = write(target);
+                    target.resume();
+                    return written.map(|()| Stopped { pause: stop.elapsed(), attempts, threads: threads.len() });
                 }
-            }
+                Some(obstacle) => {
+                    target.resume();
+                    obstacle
+                }
+            },
         };
         if begin.elapsed() + wait >= limits.deadline {
             return Err(give_up(&obstacle, attempts, limits));
@@ -87,17 +88,27 @@ fn list(target: &mut dyn Target) -> Result<Vec<Mapping>, LiveError> {
 
 /// What stands against writing now.
 fn look(
-    target: &dyn Target,
+    target: &mut dyn Target,
     threads: &[Thread],
     mappings: &[Mapping],
     zones: &[Zone],
     stacks: &mut Stacks,
     until: Instant,
 ) -> Option<Obstacle> {
-    let hits = match stacks.hits(target, threads, mappings, zones) {
-        Ok(hits) => hits,
-        Err(why) => return Some(Obstacle::Uncertain(why)),
-    };
+    let (mut hits, unreliable) = stacks.hits(target, threads, mappings, zones);
+    if hits.is_empty()
+        && let Some(first) = unreliable.first()
+    {
+        // Stacks may have been made since the memory was listed.
+        let found = match target.mappings() {
+            Ok(now) => search(target, threads, &now, zones),
+            Err(error) => Err(error.to_string()),
+        };
+        match found {
+            Ok(found) => hits.extend(found.map(|hit| (*first, hit))),
+            Err(why) => return Some(Obstacle::Uncertain(why)),
+        }
+    }
     if hits.is_empty() {
         let late = Instant::now() > until;
         return late.then(|| Obstacle::Late("looking at the threads took longer than the pause may".to_owned()));
@@ -128,9 +139,8 @@ fn give_up(obstacle: &Obstacle, attempts: usize, limits: &Limits) -> LiveError {
                 .hint("a thread waits in the kernel (a vfork, a slow disk): try again, or allow a longer --pause")
         }
         Obstacle::Pinned(pinned) => {
-            let line = |pinned: &Pinned| {
-                format!("{} is in {} at +{:#x}", pinned.thread, pinned.function, pinned.offset)
-            };
+            let line =
+                |pinned: &Pinned| format!("{} is in {} at +{:#x}", pinned.thread, pinned.function, pinned.offset);
             LiveError::new(LiveErrorKind::Busy, format!("a changed function is always in use, {tried}"))
                 .details(pinned.iter().map(line))
                 .hint("a function that never returns (a main loop) cannot be replaced; of others: try again, or allow a longer --deadline")

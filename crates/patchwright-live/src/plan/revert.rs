@@ -7,7 +7,7 @@ use crate::error::LiveError;
 use crate::record::{Found, find};
 use crate::target::Target;
 
-use super::apply::{bytes_at, is_half_done, write_and_look, zones_of};
+use super::apply::{bytes_at, is_half_done, put, write_and_look, zones_of};
 use super::attempt::at_a_quiet_moment;
 use super::{Applied, Limits, Outcome};
 
@@ -42,9 +42,16 @@ pub fn revert(target: &mut dyn Target, patch: PatchId, limits: &Limits) -> Resul
 }
 
 fn take_back(target: &mut dyn Target, record: &mut Found) -> Result<(), LiveError> {
-    record.set(target, State::Reverting)?;
-    give_back(target, &record.registry)?;
-    record.set(target, State::Idle)
+    let done = record
+        .set(target, State::Reverting)
+        .and_then(|()| give_back(target, &record.registry))
+        .and_then(|()| record.set(target, State::Idle));
+    if done.is_err() {
+        // As it was: every redirect stands.
+        put(target, &record.registry)?;
+        record.set(target, State::Active)?;
+    }
+    done
 }
 
 /// Takes back what a call that died had begun. Some redirects may stand and others not, so that threads may be in both

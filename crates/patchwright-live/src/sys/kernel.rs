@@ -18,9 +18,8 @@ pub(super) fn signal_mask(thread: Pid) -> io::Result<u64> {
 /// Sets which signals a stopped thread holds back.
 pub(super) fn set_signal_mask(thread: Pid, mask: u64) -> io::Result<()> {
     // SAFETY: PTRACE_SETSIGMASK reads `addr` bytes from `data`: eight, from a value of eight bytes that lives here.
-    let done = unsafe {
-        libc::ptrace(libc::PTRACE_SETSIGMASK, thread.as_raw(), size_of::<u64>(), std::ptr::from_ref(&mask))
-    };
+    let done =
+        unsafe { libc::ptrace(libc::PTRACE_SETSIGMASK, thread.as_raw(), size_of::<u64>(), std::ptr::from_ref(&mask)) };
     if done == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
@@ -30,9 +29,8 @@ pub(super) fn extended_state(thread: Pid) -> io::Result<Vec<u8>> {
     let mut area = libc::iovec { iov_base: state.as_mut_ptr().cast(), iov_len: state.len() };
     // SAFETY: PTRACE_GETREGSET writes at most `iov_len` bytes to `iov_base`, which is a buffer of that length that lives
     // here, and the length written to `area`, which does too.
-    let done = unsafe {
-        libc::ptrace(libc::PTRACE_GETREGSET, thread.as_raw(), NT_X86_XSTATE, std::ptr::from_mut(&mut area))
-    };
+    let done =
+        unsafe { libc::ptrace(libc::PTRACE_GETREGSET, thread.as_raw(), NT_X86_XSTATE, std::ptr::from_mut(&mut area)) };
     if done == -1 {
         return Err(io::Error::last_os_error());
     }
@@ -44,9 +42,8 @@ pub(super) fn extended_state(thread: Pid) -> io::Result<Vec<u8>> {
 pub(super) fn set_extended_state(thread: Pid, state: &mut [u8]) -> io::Result<()> {
     let mut area = libc::iovec { iov_base: state.as_mut_ptr().cast(), iov_len: state.len() };
     // SAFETY: PTRACE_SETREGSET reads `iov_len` bytes from `iov_base`, a buffer of that length that the caller lent.
-    let done = unsafe {
-        libc::ptrace(libc::PTRACE_SETREGSET, thread.as_raw(), NT_X86_XSTATE, std::ptr::from_mut(&mut area))
-    };
+    let done =
+        unsafe { libc::ptrace(libc::PTRACE_SETREGSET, thread.as_raw(), NT_X86_XSTATE, std::ptr::from_mut(&mut area)) };
     if done == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 

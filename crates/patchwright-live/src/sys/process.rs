@@ -166,7 +166,9 @@ impl Process {
             Err(Errno::ESRCH) => Ok(false),
             Err(error) => match (self.state(thread), self.tracer()) {
                 (None | Some('Z' | 'X'), _) => Ok(false),
-                (_, Some(by)) if by != i32::try_from(std::process::id()).unwrap_or(0) => Err(StopFailure::Traced { by }),
+                (_, Some(by)) if by != i32::try_from(std::process::id()).unwrap_or(0) => {
+                    Err(StopFailure::Traced { by })
+                }
                 _ if options.bits() & SUSPEND_SECCOMP != 0 => Err(StopFailure::Failed(io::Error::new(
                     io::ErrorKind::PermissionDenied,
                     "the process filters its system calls (seccomp), and only root may suspend that",
@@ -223,6 +225,18 @@ impl Process {
             }
             // Sleeping, not yielding: whoever is to stop may need this processor for it.
             std::thread::sleep(BETWEEN_LOOKS);
+        }
+    }
+
+    /// Waits until one thread is stopped, or gone; says whether it is stopped.
+    fn wait_for(&mut self, thread: i32, until: Instant) -> bool {
+        loop {
+            self.poll(thread);
+            match self.traced.get(&thread) {
+                Some(traced) if traced.stopped => return true,
+                Some(_) if Instant::now() < until => std::thread::sleep(BETWEEN_LOOKS),
+                _ => return false,
+            }
         }
     }
 
@@ -296,7 +310,10 @@ impl Process {
     fn stop_one(&mut self) -> io::Result<i32> {
         let options = self.options();
         let mut last = io::Error::from_raw_os_error(libc::ESRCH);
-        for thread in self.threads(&[])? {
+        self.release_late();
+        for thread in
+            self.threads(&[])?.into_iter().filter(|thread| !self.traced.contains_key(thread)).collect::<Vec<_>>()
+        {
             match self.seize(thread, options) {
                 Ok(true) => {}
                 Ok(false) => continue,
@@ -311,14 +328,10 @@ impl Process {
                 }
             }
             let _ = ptrace::interrupt(pid_of(thread));
-            match self.wait_for_all(Instant::now() + ONE_THREAD) {
-                None if self.traced.contains_key(&thread) => return Ok(thread),
-                None => {}
-                Some(_) => {
-                    last = io::Error::new(io::ErrorKind::TimedOut, format!("thread {thread} does not stop"));
-                    self.let_go();
-                }
+            if self.wait_for(thread, Instant::now() + ONE_THREAD) {
+                return Ok(thread);
             }
+            last = io::Error::new(io::ErrorKind::TimedOut, format!("thread {thread} does not stop"));
         }
         Err(last)
     }
@@ -432,15 +445,17 @@ impl Target for Process {
     fn call(&mut self, call: &Call) -> io::Result<()> {
         let options = self.options();
         let mut reason = "no thread waits in a system call that leaves it free to".to_owned();
-        for thread in self.threads(&[])? {
+        self.release_late();
+        for thread in
+            self.threads(&[])?.into_iter().filter(|thread| !self.traced.contains_key(thread)).collect::<Vec<_>>()
+        {
             match self.seize(thread, options) {
                 Ok(true) => {}
                 Ok(false) => continue,
                 Err(failure) => return Err(io::Error::other(format!("{failure:?}"))),
             }
             let _ = ptrace::interrupt(pid_of(thread));
-            let stopped = self.wait_for_all(Instant::now() + ONE_THREAD).is_none();
-            if stopped && self.traced.contains_key(&thread) && self.is_free(thread, call) {
+            if self.wait_for(thread, Instant::now() + ONE_THREAD) && self.is_free(thread, call) {
                 let result = self.call_in(thread, call);
                 self.let_go();
                 match result {
@@ -552,12 +567,7 @@ impl Process {
         Ok(())
     }
 
-    fn interrupt_all(
-        &mut self,
-        sharers: &[i32],
-        options: Options,
-        until: Instant,
-    ) -> Result<Vec<Thread>, StopFailure> {
+    fn interrupt_all(&mut self, sharers: &[i32], options: Options, until: Instant) -> Result<Vec<Thread>, StopFailure> {
         loop {
             for (thread, _) in self.traced.iter().filter(|(_, traced)| !traced.stopped && !traced.born) {
                 let _ = ptrace::interrupt(pid_of(*thread));
@@ -565,7 +575,9 @@ impl Process {
             if let Some(late) = self.wait_for_all(until) {
                 let wait = fs::read_to_string(format!("/proc/{late}/wchan")).unwrap_or_default();
                 let name = self.thread_name(late);
-                return Err(StopFailure::Late { thread: format!("thread {late} ({name}) waits in the kernel: {wait}") });
+                return Err(StopFailure::Late {
+                    thread: format!("thread {late} ({name}) waits in the kernel: {wait}"),
+                });
             }
             // Whoever was made before its maker was seized is still running.
             let mut any = false;
@@ -590,8 +602,7 @@ impl Process {
     /// Children that were forked meanwhile have memory of their own.
     fn let_forked_go(&mut self, sharers: &[i32]) {
         let own = self.threads(sharers).unwrap_or_default();
-        let born: Vec<i32> =
-            self.traced.iter().filter(|(_, traced)| traced.born).map(|(thread, _)| *thread).collect();
+        let born: Vec<i32> = self.traced.iter().filter(|(_, traced)| traced.born).map(|(thread, _)| *thread).collect();
         for thread in born.into_iter().filter(|thread| !own.contains(thread)) {
             if !kernel::shares_memory(pid_of(self.pid), pid_of(thread)) {
                 self.traced.remove(&thread);

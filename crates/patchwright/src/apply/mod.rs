@@ -43,10 +43,9 @@ pub fn apply(patch: &Path, target: &Path, options: &ApplyOptions, progress: &dyn
     // What cannot be is said before anything is changed.
     let chosen = processes::choose(&patch, &options.processes)?;
     let cold = match options.parts {
-        Parts::HotOnly => ApplyReport {
-            target: target.to_owned(),
-            ..file::report(patch.id(), ApplyOutcome::Untouched)
-        },
+        Parts::HotOnly => {
+            ApplyReport { target: target.to_owned(), ..file::report(patch.id(), ApplyOutcome::Untouched) }
+        }
         Parts::All | Parts::ColdOnly => apply_files(&patch, target, options, progress)?,
     };
     // A process that starts from now on starts the new version.
@@ -54,12 +53,7 @@ pub fn apply(patch: &Path, target: &Path, options: &ApplyOptions, progress: &dyn
     Ok(ApplyReport { processes: done, ..cold })
 }
 
-fn apply_files(
-    patch: &Patch,
-    target: &Path,
-    options: &ApplyOptions,
-    progress: &dyn Progress,
-) -> Result<ApplyReport> {
+fn apply_files(patch: &Patch, target: &Path, options: &ApplyOptions, progress: &dyn Progress) -> Result<ApplyReport> {
     match &patch.manifest {
         Manifest::File(manifest) => apply_single(&PwpFile { patch, manifest }, target, options, progress),
         Manifest::Tree(manifest) => {

@@ -18,7 +18,7 @@ use crate::regions_file;
 use crate::report::{DiffReport, DiffedOld, Subject, hex};
 
 use super::body::{Body, open};
-use super::{add_body, hot, add_manifest, check_versions, scratch_folder, write_patch};
+use super::{add_body, add_manifest, check_versions, hot, scratch_folder, write_patch};
 
 /// An old version with its ranges, before deltas are made.
 struct Old {

@@ -11,10 +11,12 @@
 //! | `times` | how often it is patched and taken back |
 //! | `functions` | the closed set |
 //! | `refuse-diff`, `refuse-apply` | what the refusal says |
+//! | `refuse-kind` | `busy` if it is not said, or `io` |
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 #[derive(Debug)]
 pub(crate) struct Case {
@@ -48,8 +50,19 @@ impl Case {
             })
             .collect();
         let known = [
-            "case", "flags", "library", "strip", "needs", "before", "after", "reverted", "times", "functions",
-            "refuse-diff", "refuse-apply",
+            "case",
+            "flags",
+            "library",
+            "strip",
+            "needs",
+            "before",
+            "after",
+            "reverted",
+            "times",
+            "functions",
+            "refuse-diff",
+            "refuse-apply",
+            "refuse-kind",
         ];
         for (directive, _) in &directives {
             assert!(known.contains(&directive.as_str()), "{name}: unknown directive {directive}");
@@ -87,18 +100,30 @@ impl Case {
 
     fn compile(&self, output: &Path, new: bool, extra: &[&str]) {
         let flags = self.one("flags").unwrap_or_default().split_whitespace();
+        // Of this build alone: tests that run at the same time have the same sources.
+        static BUILDS: AtomicU64 = AtomicU64::new(0);
+        let number = BUILDS.fetch_add(1, Ordering::Relaxed);
+        let identity = format!("-Wl,--build-id=0x{:08x}{number:016x}", std::process::id());
         let kind = self.source.extension().and_then(|kind| kind.to_str()).unwrap();
         let mut command = match kind {
             "rs" => {
                 let mut command = Command::new("rustc");
-                command.args(["--crate-name", "case", "--edition", "2021", "-g", "-Ccodegen-units=1", "-Aunexpected_cfgs"]);
-                command.args(["-Clink-arg=-Wl,--emit-relocs", "-Clink-arg=-Wl,--build-id"]);
+                command.args([
+                    "--crate-name",
+                    "case",
+                    "--edition",
+                    "2021",
+                    "-g",
+                    "-Ccodegen-units=1",
+                    "-Aunexpected_cfgs",
+                ]);
+                command.args(["-Clink-arg=-Wl,--emit-relocs", &format!("-Clink-arg={identity}")]);
                 command.args(new.then_some(["--cfg", "new"]).into_iter().flatten());
                 command
             }
             kind => {
                 let mut command = Command::new(if kind == "cpp" { "g++" } else { "gcc" });
-                command.args(["-g", "-ffunction-sections", "-Wl,--emit-relocs", "-Wl,--build-id"]);
+                command.args(["-g", "-ffunction-sections", "-Wl,--emit-relocs", &identity]);
                 command.args(new.then_some("-DNEW"));
                 command
             }

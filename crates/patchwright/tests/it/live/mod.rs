@@ -41,6 +41,9 @@ cases! {
     line_numbers: "line_numbers.c",
     lto: "lto.c",
     many_threads: "many_threads.c",
+    no_memory: "no_memory.c",
+    no_new_code: "no_new_code.c",
+    long_vfork: "long_vfork.c",
     new_import: "new_import.c",
     new_things: "new_things.c",
     panics: "panics.rs",
@@ -147,7 +150,8 @@ fn check(name: &str) {
     let before = case.one("before").unwrap();
     running.wait_for(before, 0);
     if let Some(expect) = case.one("refuse-apply") {
-        return check_refusal(&running, &patch, &built, before, expect);
+        let kind = if case.one("refuse-kind") == Some("io") { ErrorKind::Io } else { ErrorKind::Busy };
+        return check_refusal(&running, &patch, &built, before, (kind, expect));
     }
     let times = case.one("times").map_or(2, |times| times.parse().unwrap());
     for _ in 0..times {
@@ -167,10 +171,10 @@ fn check(name: &str) {
     }
 }
 
-fn check_refusal(running: &Running, patch: &Path, built: &Built, before: &str, expect: &str) {
+fn check_refusal(running: &Running, patch: &Path, built: &Built, before: &str, (kind, expect): (ErrorKind, &str)) {
     let limits = Limits { pause: Duration::from_millis(100), deadline: Duration::from_millis(400) };
     let error = apply(patch, &built.old, &hot_only(running.pid(), limits), &Quiet).unwrap_err();
-    assert_eq!(error.kind, ErrorKind::Busy, "{error}");
+    assert_eq!(error.kind, kind, "{error}");
     assert!(error.details.iter().any(|line| line.contains(expect)), "{error}\nlacks {expect}");
     running.wait_for(before, running.mark());
 }

@@ -5,9 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use patchwright::report::{ApplyOutcome, ProcessOutcome};
-use patchwright::{
-    ApplyOptions, ErrorKind, Processes, Quiet, RevertOptions, apply, inspect, revert, status,
-};
+use patchwright::{ApplyOptions, ErrorKind, Processes, Quiet, RevertOptions, apply, inspect, revert, status};
 
 use super::case::{Case, run};
 use super::process::Running;
@@ -45,7 +43,10 @@ fn applying_and_reverting_twice_change_nothing_the_second_time() {
     }
     let shown = status(None, &[pid]).unwrap();
     let patches = &shown.processes[0].patches;
-    assert_eq!((patches.len(), patches[0].state, patches[0].functions.as_slice()), (1, "active", &["value".to_owned()][..]));
+    assert_eq!(
+        (patches.len(), patches[0].state, patches[0].functions.as_slice()),
+        (1, "active", &["value".to_owned()][..])
+    );
     for expect in [ProcessOutcome::Reverted, ProcessOutcome::NotApplied] {
         let done = revert(&scene.patch, &scene.built.old, &revert_only(pid, patient()), &Quiet).unwrap();
         assert_eq!(done.processes[0].outcome, expect);
