@@ -13,6 +13,7 @@
 
 mod blocks;
 mod covers;
+pub(crate) mod matching;
 mod suffixes;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,0 +1,38 @@
+//! Bodies for native programs: what follows from the move of addresses is foretold and not written down.
+//!
+//! This is a draft of the second version of the format, not yet reachable from the verbs: `docs/formats/delta-native.md`.
+//!
+//! | module | what |
+//! |---|---|
+//! | `image` | PE, ELF, Mach-O → sections |
+//! | `code`, `x86`, `arm64`, `relocations` | sections → references, a page at a time |
+//! | `map` | covers → where each address went |
+//! | `predict` | old bytes and the map → what the new bytes probably are |
+//! | `model` | bits ⇄ bytes, by mixed predictions |
+//! | `walk`, `literals` | one segment of the new file, both ways |
+//! | `head`, `body` | the covers and sections of a body; its outside |
+//! | `create`, `view` | the search for covers, and everything together |
+//! | `apply` | the way back |
+
+mod apply;
+mod arm64;
+mod body;
+mod code;
+#[cfg(feature = "create")]
+mod create;
+mod head;
+mod image;
+mod literals;
+mod map;
+mod model;
+mod predict;
+mod relocations;
+#[cfg(feature = "create")]
+mod view;
+mod walk;
+mod x86;
+
+pub use apply::apply;
+pub use body::DRAFT_VERSION;
+#[cfg(feature = "create")]
+pub use create::{Stats, create};
