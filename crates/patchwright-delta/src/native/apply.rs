@@ -9,13 +9,14 @@ use crate::cover::Cover;
 use crate::format::malformed;
 
 use super::body::{self, Parts};
-use super::code::{index, narrow, relocated};
+use super::code::{index, relocated};
 use super::head::{self, Head};
 use super::image::Layout;
 use super::literals::OldIndex;
 use super::map::AddressMap;
 use super::model::Decoder;
 use super::predict::Images;
+use super::tables;
 use super::walk::{Tables, Walk};
 
 /// Makes the new file of `new_len` bytes and hands it to `sink`, front to back, a segment at a time.
@@ -42,16 +43,20 @@ pub fn apply(
     let old_layout = Layout::of(old);
     let mut head = Head::default();
     let mut engine = Decoder::new(parts.head);
-    head::code(&mut engine, &mut head, &old_layout, narrow(old.len()), shape.new_len)
+    head::code(&mut engine, &mut head, &old_layout, shape.old_len.saturating_add(shape.extra_len), shape.new_len)
         .map_err(|what| malformed("head", 0, what))?;
     if !engine.used_up() {
         return Err(malformed("head", 0, "its length is not that of what it says"));
     }
-    head.covers.iter().for_each(|cover| covers(*cover));
+    head.covers.iter().filter(|cover| cover.old_end() <= old.len() as u64).for_each(|cover| covers(*cover));
     let relocated = relocated(old, &old_layout);
     let map = AddressMap::new(&old_layout, &head.new_layout, &head.pairs, &head.covers);
+    let extra = tables::made_anew(old, &old_layout, &head.new_layout, &head.pairs, &map);
+    if extra.len() != index(shape.extra_len) {
+        return Err(malformed("head", 0, "what is made anew has another length"));
+    }
     let images =
-        Images { old, old_layout: &old_layout, new_layout: &head.new_layout, relocated: &relocated, map: &map };
+        Images { old, extra: &extra, old_layout: &old_layout, new_layout: &head.new_layout, relocated: &relocated, map: &map };
     let matches = OldIndex::new(old, shape.old_index);
     let segments = body::segments(shape.new_len, shape.segment_len);
     let make = |number: usize| make_segment(&parts, number, segments[number], &head.covers, &images, &matches);

@@ -1,7 +1,7 @@
 //! The outside of a body: its header, and where its segments are.
 //!
 //! ```text
-//! body   = version:u8 table_log:u8 flags:u8 0x00 old_len:varint new_len:varint segment_len:varint
+//! body   = version:u8 table_log:u8 flags:u8 0x00 old_len:varint extra_len:varint new_len:varint segment_len:varint
 //!          head_len:varint part_len:varint{segments} head part{segments}
 //! ```
 
@@ -24,6 +24,8 @@ const MAX_SEGMENT: u32 = 16 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shape {
     pub(super) old_len: u32,
+    /// The length of the tables that are made anew: covers may come from there too.
+    pub(super) extra_len: u32,
     pub(super) new_len: u32,
     /// How much of the new file each segment but the last makes.
     pub(super) segment_len: u32,
@@ -37,11 +39,11 @@ const FLAG_OLD_INDEX: u8 = 1;
 impl Shape {
     /// The shape for files of these lengths.
     #[cfg(feature = "create")]
-    pub(super) fn choose(old_len: u32, new_len: u32, literal_bytes: u64) -> Self {
+    pub(super) fn choose(old_len: u32, extra_len: u32, new_len: u32, literal_bytes: u64) -> Self {
         // Tables as large as what they can learn from.
         let log = (literal_bytes / 4).max(1).ilog2().clamp(13, *TABLE_LOGS.end());
         let segment_len = (new_len / 2).next_multiple_of(1 << 20).clamp(1 << 20, MAX_SEGMENT);
-        Self { old_len, new_len, segment_len, table_log: log, old_index: literal_bytes >= 4096 }
+        Self { old_len, extra_len, new_len, segment_len, table_log: log, old_index: literal_bytes >= 4096 }
     }
 }
 
@@ -68,7 +70,7 @@ pub(super) fn covers_of(covers: &[Cover], start: u32, len: u32) -> Vec<Cover> {
 pub(super) fn write(shape: &Shape, head: &[u8], parts: &[Vec<u8>], out: &mut dyn io::Write) -> io::Result<u64> {
     let flags = if shape.old_index { FLAG_OLD_INDEX } else { 0 };
     let mut bytes = vec![DRAFT_VERSION, shape.table_log.to_le_bytes()[0], flags, 0];
-    for number in [shape.old_len, shape.new_len, shape.segment_len] {
+    for number in [shape.old_len, shape.extra_len, shape.new_len, shape.segment_len] {
         push_varint(&mut bytes, u64::from(number));
     }
     push_varint(&mut bytes, head.len() as u64);
@@ -113,7 +115,10 @@ pub(super) fn read(body: &[u8]) -> Result<Parts<'_>, ApplyError> {
         let value = take_varint(&mut rest).map_err(bad)?;
         u32::try_from(value).ok().filter(|value| i32::try_from(*value).is_ok()).ok_or_else(|| bad("a length exceeds 2 GiB"))
     };
-    let (old_len, new_len, segment_len) = (number()?, number()?, number()?);
+    let (old_len, extra_len, new_len, segment_len) = (number()?, number()?, number()?, number()?);
+    if extra_len > old_len {
+        return Err(bad("more is made anew than there was"));
+    }
     if segment_len == 0 || segment_len > MAX_SEGMENT {
         return Err(bad("its segments have an impossible length"));
     }
@@ -125,6 +130,7 @@ pub(super) fn read(body: &[u8]) -> Result<Parts<'_>, ApplyError> {
     }
     let shape = Shape {
         old_len,
+        extra_len,
         new_len,
         segment_len,
         table_log: u32::from(table_log),

@@ -213,7 +213,7 @@ pub(super) fn relocated(bytes: &[u8], layout: &Layout) -> Vec<u32> {
     if layout.machine != Machine::X86 {
         return places;
     }
-    for (page, entry) in super::relocations::entries(table) {
+    for (page, entry) in super::tables::entries(table) {
         if entry >> 12 != HIGHLOW {
             continue;
         }

@@ -105,10 +105,11 @@ impl Layout {
         (offset < section.file_end()).then_some(section)
     }
 
-    /// The address of a byte of the file.
+    /// The number of the section that holds a byte of the file.
     #[cfg(feature = "create")]
-    pub(super) fn address_of(&self, offset: u32) -> Option<u32> {
-        self.section_at(offset).map(|section| section.address.wrapping_add(offset - section.offset))
+    pub(super) fn number_at(&self, offset: u32) -> Option<usize> {
+        let number = self.sections.partition_point(|s| s.file_len > 0 && s.offset <= offset).checked_sub(1)?;
+        (offset < self.sections[number].file_end()).then_some(number)
     }
 
     /// What four-byte addresses in code count from: in images above 4 GiB they can only be distances from the base.

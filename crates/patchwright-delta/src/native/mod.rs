@@ -5,8 +5,9 @@
 //! | module | what |
 //! |---|---|
 //! | `image` | PE, ELF, Mach-O → sections |
-//! | `code`, `x86`, `arm64`, `relocations` | sections → references, a page at a time |
+//! | `code`, `x86`, `arm64` | sections → references, a page at a time |
 //! | `map` | covers → where each address went |
+//! | `tables` | the map → tables that a linker would make again |
 //! | `predict` | old bytes and the map → what the new bytes probably are |
 //! | `model` | bits ⇄ bytes, by mixed predictions |
 //! | `walk`, `literals` | one segment of the new file, both ways |
@@ -26,7 +27,7 @@ mod literals;
 mod map;
 mod model;
 mod predict;
-mod relocations;
+mod tables;
 #[cfg(feature = "create")]
 mod view;
 mod walk;

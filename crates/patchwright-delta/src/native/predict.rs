@@ -17,6 +17,12 @@ const STRIDES: [usize; 4] = [1, 2, 3, 6];
 /// The first of the ways that are differences.
 const FIRST_STRIDE: usize = 6;
 
+/// The ways that hold an address.
+const ADDRESSES: u16 = 0b11_1110;
+
+/// The situations of a way in a section: sixteen for aligned words, sixteen for others.
+const CONTEXTS: usize = 32;
+
 /// How many words back is remembered.
 const HISTORY: usize = 8;
 
@@ -27,6 +33,8 @@ const SECTIONS: usize = 64;
 #[derive(Debug)]
 pub(super) struct Images<'a> {
     pub(super) old: &'a [u8],
+    /// What follows the old file: tables made anew from the map.
+    pub(super) extra: &'a [u8],
     pub(super) old_layout: &'a Layout,
     pub(super) new_layout: &'a Layout,
     pub(super) relocated: &'a [u32],
@@ -114,6 +122,8 @@ pub(super) struct Predictor<'a> {
     scores: Vec<u16>,
     /// Which ways were right for the last words, latest first.
     right: [u16; HISTORY],
+    /// Whether the last words at odd places were addresses, latest in the lowest bit.
+    packed: u16,
     /// The section of the old file that was last in use, its number and its bounds.
     old_section: Span,
     new_section: Span,
@@ -163,13 +173,14 @@ const SCORE_RATE: u32 = 4;
 
 impl<'a> Predictor<'a> {
     pub(super) fn new(images: &'a Images<'a>) -> Self {
-        let scores = FIRST_SCORES.iter().flat_map(|score| vec![*score; SECTIONS * 16]).collect();
+        let scores = FIRST_SCORES.iter().flat_map(|score| vec![*score; SECTIONS * CONTEXTS]).collect();
         Self {
             images,
             pages: Pages::new(images.old, images.old_layout, images.relocated),
             learned: vec![None; LEARNED],
             scores,
             right: [0; HISTORY],
+            packed: 0,
             old_section: Span::default(),
             new_section: Span::default(),
         }
@@ -179,6 +190,10 @@ impl<'a> Predictor<'a> {
     /// `before` holds the new bytes so far, back to the start of the segment; `since` is how many of them the cover made.
     pub(super) fn foretell(&mut self, old: u32, new: u32, left: u32, before: &[u8], since: u32) -> Unit {
         let images = self.images;
+        if let Some(beyond) = index(old).checked_sub(images.old.len()) {
+            let byte = images.extra.get(beyond).copied().unwrap_or(0);
+            return Unit::Byte { old, byte, step: 0 };
+        }
         if !self.old_section.holds(old) {
             self.old_section = Span::around(images.old_layout, old);
         }
@@ -191,6 +206,7 @@ impl<'a> Predictor<'a> {
         let byte = images.old.get(index(old)).copied().unwrap_or(0);
         let number = page.references.partition_point(|reference| reference.at < old);
         if left >= 4
+            && index(old) + 4 <= images.old.len()
             && let Some(reference) = page.references.get(number).filter(|reference| reference.at == old)
         {
             let reference = *reference;
@@ -200,10 +216,31 @@ impl<'a> Predictor<'a> {
         if step == 0 && old.is_multiple_of(4) && left >= 4 {
             let free = page.references.get(number).is_none_or(|next| next.at >= old.saturating_add(4));
             if let Some(word) = word_at(images.old, old).filter(|word| *word != 0 && free) {
-                return Unit::Word { old, choices: self.word(old, new, word, before, since) };
+                let choices = self.word(old, new, word, before, since);
+                if choices.apply & ADDRESSES != 0 || self.right[0] & !ADDRESSES & !1 != 0 {
+                    return Unit::Word { old, choices };
+                }
+            }
+        }
+        if step == 0
+            && left >= 4
+            && !old.is_multiple_of(4)
+            && let Some(choices) = self.packed_word(old)
+        {
+            let free = self.pages.page(old).references.get(number).is_none_or(|next| next.at >= old.saturating_add(4));
+            if free {
+                return Unit::Word { old, choices };
             }
         }
         Unit::Byte { old, byte, step }
+    }
+
+    /// The number of the section of the new file that holds a place, counted from one; zero between sections.
+    pub(super) fn new_section(&mut self, new: u32) -> usize {
+        if !self.new_section.holds(new) {
+            self.new_section = Span::around(self.images.new_layout, new);
+        }
+        self.new_section.number
     }
 
     fn reference(&self, reference: Reference, new: u32, step: u8) -> Unit {
@@ -224,6 +261,28 @@ impl<'a> Predictor<'a> {
         }
         let (found, covered) = self.images.map.find(target);
         (found, if covered { Trust::Covered } else { Trust::Near })
+    }
+
+    /// A distance from the base of the image that stands at an odd place, as in the packed unwind tables of PE files.
+    fn packed_word(&self, old: u32) -> Option<Choices> {
+        let images = self.images;
+        if images.old_layout.base == 0 {
+            return None;
+        }
+        let word = word_at(images.old, old)?;
+        if !(0x1000..images.old_layout.memory_end()).contains(&word) {
+            return None;
+        }
+        let (target, _) = self.resolve(word);
+        let mut values = [word; WAYS];
+        values[2] = target;
+        let mut context = [0; WAYS];
+        context[0] = 16 | self.packed;
+        context[2] = 16 | self.packed;
+        let scores = [0, 2].map(|way| self.scores[self.score(way, context[way])]);
+        let way = if scores[1] > scores[0] { 2 } else { 0 };
+        let second = (target != word).then_some(values[2 - way]);
+        Some(Choices { values, apply: 0b101, best: values[way], second, way, grade: u32::from(scores[way / 2] >> 12), context })
     }
 
     fn word(&self, old: u32, new: u32, word: u32, before: &[u8], since: u32) -> Choices {
@@ -298,7 +357,7 @@ impl<'a> Predictor<'a> {
     }
 
     fn score(&self, way: usize, context: u16) -> usize {
-        (way * SECTIONS + self.old_section.number.min(SECTIONS - 1)) * 16 + usize::from(context)
+        (way * SECTIONS + self.old_section.number.min(SECTIONS - 1)) * CONTEXTS + usize::from(context)
     }
 
     /// Learns what a unit really holds. `new` is where it stands.
@@ -325,6 +384,7 @@ impl<'a> Predictor<'a> {
     }
 
     fn settle_word(&mut self, choices: &Choices, actual: u32) {
+        let packed = choices.context[0] & 16 != 0;
         let mut right = 0;
         let mut differ = false;
         for way in 0..WAYS {
@@ -341,6 +401,12 @@ impl<'a> Predictor<'a> {
                 let moved = (i32::from(goal) - i32::from(*score)) >> SCORE_RATE;
                 *score = u16::try_from(i32::from(*score) + moved).unwrap_or(0);
             }
+        }
+        if packed {
+            if differ {
+                self.packed = (self.packed << 1 | u16::from(right & 4 != 0)) & 15;
+            }
+            return;
         }
         self.right.rotate_right(1);
         self.right[0] = right;

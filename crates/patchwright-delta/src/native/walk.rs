@@ -33,9 +33,11 @@ pub(super) struct Walk<'a, E> {
     predictor: Predictor<'a>,
     coder: Units<'a>,
     literals: Literals<'a>,
-    /// Bits spent, by purpose, in 1/256.
-    pub(super) spent: [u64; PURPOSES],
+    spent: Spending,
 }
+
+/// Bits spent on each section of the new file (the first entry is for what is in none), by purpose, in 1/256.
+pub(super) type Spending = Vec<[u64; PURPOSES]>;
 
 /// How large the tables of a segment are: `2^log` rows of 64 bytes for bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,18 +52,18 @@ impl<'a, E: Engine> Walk<'a, E> {
             predictor: Predictor::new(images),
             coder: Units::new(images, tables),
             literals: Literals::new(matches, tables),
-            spent: [0; PURPOSES],
+            spent: vec![[0; PURPOSES]; images.new_layout.sections.len() + 1],
         }
     }
 
     /// Walks a segment whose first byte is byte `start` of the new file. `covers` lie in it, in order.
     ///
     /// Ends early, with what is made so far, when a decoder runs out of bytes.
-    pub(super) fn run(mut self, out: &mut [u8], start: u32, covers: &[Cover]) -> (E, [u64; PURPOSES]) {
+    pub(super) fn run(mut self, out: &mut [u8], start: u32, covers: &[Cover]) -> (E, Spending) {
         let mut at = 0;
         for cover in covers {
             let new = index(narrow_offset(cover.new_offset) - start);
-            self.literal_run(out, at, new);
+            self.literal_run(out, start, at, new);
             let (old, len) = (narrow_offset(cover.old_offset), narrow_offset(cover.len));
             if !self.cover(out, start, new, old, len) {
                 return (self.engine, self.spent);
@@ -70,23 +72,23 @@ impl<'a, E: Engine> Walk<'a, E> {
             self.literals.follow(cover.old_offset + cover.len);
         }
         let end = out.len();
-        self.literal_run(out, at, end);
+        self.literal_run(out, start, at, end);
         (self.engine, self.spent)
     }
 
-    fn spend(&mut self, purpose: Spent, before: u64) {
-        self.spent[purpose as usize] += self.engine.cost() - before;
-    }
-
-    fn literal_run(&mut self, out: &mut [u8], from: usize, to: usize) {
+    fn literal_run(&mut self, out: &mut [u8], start: u32, from: usize, to: usize) {
+        if from == to {
+            return;
+        }
         let before = self.engine.cost();
+        let section = self.predictor.new_section(start + narrow(from));
         for at in from..to {
             if self.engine.exhausted() {
                 break;
             }
             self.literals.code(&mut self.engine, out, at);
         }
-        self.spend(Spent::Literals, before);
+        self.spent[section][Spent::Literals as usize] += self.engine.cost() - before;
     }
 
     fn cover(&mut self, out: &mut [u8], start: u32, new: usize, old: u32, len: u32) -> bool {
@@ -114,12 +116,14 @@ impl<'a, E: Engine> Walk<'a, E> {
                 }
                 let before = self.engine.cost();
                 self.coder.group(&mut self.engine, dirty);
-                self.spend(Spent::Groups, before);
+                let section = self.predictor.new_section(start + narrow(new) + first);
+                let spent = &mut self.spent[section];
+                spent[Spent::Groups as usize] += self.engine.cost() - before;
                 if dirty {
                     let mut here = new + index(first);
                     for unit in &units {
                         let at = start + narrow(here);
-                        self.coder.unit(&mut self.engine, unit, out, here, at, &mut self.spent);
+                        self.coder.unit(&mut self.engine, unit, out, here, at, spent);
                         here += index(unit.len());
                     }
                 }
@@ -130,7 +134,7 @@ impl<'a, E: Engine> Walk<'a, E> {
                     let here = new + index(done);
                     let unit = self.predictor.foretell(old, at, len - done, &out[..here], done);
                     if dirty {
-                        self.coder.unit(&mut self.engine, &unit, out, here, at, &mut self.spent);
+                        self.coder.unit(&mut self.engine, &unit, out, here, at, &mut self.spent[0]);
                     } else {
                         let foretold = unit.foretold();
                         out[here..here + index(unit.len())].copy_from_slice(&foretold[..index(unit.len())]);
@@ -332,6 +336,13 @@ impl<'a> Units<'a> {
             });
             made = match choices.second {
                 Some(second) if other => second,
+                _ if choices.way == 0 => {
+                    // No address: its bytes are looked at one by one.
+                    for (at, byte) in (0u32..).zip(choices.best.to_le_bytes()) {
+                        self.byte(engine, (old + at, byte, 0), out, here + index(at));
+                    }
+                    return;
+                }
                 _ => self.number(engine, actual, choices.best, hash2(way, 60), 3),
             };
         }

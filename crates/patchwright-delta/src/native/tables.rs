@@ -1,0 +1,122 @@
+//! Tables that follow from the rest of an image: made anew from the old ones and the map, as further old bytes.
+//!
+//! | table | in | entries |
+//! |---|---|---|
+//! | base relocations | PE | blocks of a page's address, a length, and two-byte entries |
+//! | `.eh_frame_hdr` | ELF | places of functions and their unwind records, sorted, from the start of the section |
+//!
+//! Whatever a linker does otherwise costs bytes and nothing else.
+
+use super::code::{index, narrow, word_at};
+use super::image::{Layout, Section};
+use super::map::AddressMap;
+
+/// The tables that the new image would have if everything in it came from the old one, in this order.
+///
+/// `pairs` says which old section each new one comes from. At most as long as the old file.
+pub(super) fn made_anew(
+    old: &[u8],
+    old_layout: &Layout,
+    new_layout: &Layout,
+    pairs: &[Option<usize>],
+    map: &AddressMap,
+) -> Vec<u8> {
+    let mut made = moved_relocations(old, old_layout, map);
+    for (section, pair) in new_layout.sections.iter().zip(pairs) {
+        if let Some(was) = pair.and_then(|pair| old_layout.sections.get(pair)) {
+            made.extend(moved_frames(old, was, section, map));
+        }
+    }
+    made.truncate(old.len());
+    made
+}
+
+/// Where the tables are in a file that [`made_anew`] makes: offsets and lengths.
+#[cfg(feature = "create")]
+pub(super) fn places(bytes: &[u8], layout: &Layout) -> Vec<(u32, u32)> {
+    let frames = layout.sections.iter().filter(|section| frame_table(bytes, section).is_some());
+    layout.relocations.into_iter().chain(frames.map(|section| (section.offset, section.file_len))).collect()
+}
+
+/// The bytes of a section that is a sorted table of frames.
+fn frame_table<'a>(bytes: &'a [u8], section: &Section) -> Option<&'a [u8]> {
+    let table = bytes.get(index(section.offset)..index(section.file_end()))?;
+    (!section.code && table.starts_with(&FRAME_TABLE)).then_some(table)
+}
+
+/// Version 1; a pointer from its own place, a count, and entries from the start of the section, of four bytes each.
+const FRAME_TABLE: [u8; 4] = [0x01, 0x1B, 0x03, 0x3B];
+
+fn moved_frames(old: &[u8], was: &Section, section: &Section, map: &AddressMap) -> Vec<u8> {
+    let Some(table) = frame_table(old, was) else { return Vec::new() };
+    let (Some(frames), Some(count)) = (word_at(table, 4), word_at(table, 8)) else { return Vec::new() };
+    let moved = |word: u32| {
+        let (address, covered) = map.find(was.address.wrapping_add(word));
+        (address.wrapping_sub(section.address), covered)
+    };
+    let (entries, _) = table.get(12..).unwrap_or_default().as_chunks::<8>();
+    let mut places: Vec<(i32, u32)> = Vec::new();
+    for entry in entries.iter().take(index(count)) {
+        let (Some(function), Some(frame)) = (word_at(entry, 0), word_at(entry, 4)) else { continue };
+        if let ((function, true), (frame, true)) = (moved(function), moved(frame)) {
+            places.push((function.cast_signed(), frame));
+        }
+    }
+    places.sort_unstable();
+    places.dedup();
+    let mut made = FRAME_TABLE.to_vec();
+    let frames = moved(frames.wrapping_add(4)).0.wrapping_sub(4);
+    made.extend_from_slice(&frames.to_le_bytes());
+    made.extend_from_slice(&narrow(places.len()).to_le_bytes());
+    for (function, frame) in places {
+        made.extend_from_slice(&function.to_le_bytes());
+        made.extend_from_slice(&frame.to_le_bytes());
+    }
+    made
+}
+
+/// Each entry with the address of its page; stops at the first block that makes no sense.
+pub(super) fn entries(table: &[u8]) -> impl Iterator<Item = (u32, u16)> {
+    let mut rest = table;
+    std::iter::from_fn(move || {
+        let ([page, len], _) = rest.first_chunk::<8>()?.as_chunks::<4>().0.first_chunk::<2>().map(|w| (*w, ()))?;
+        let (page, len) = (u32::from_le_bytes(page), usize::try_from(u32::from_le_bytes(len)).ok()?);
+        if len < 8 {
+            return None;
+        }
+        let block = rest.get(8..len)?;
+        rest = &rest[len..];
+        Some((page, block))
+    })
+    .flat_map(|(page, block)| block.as_chunks::<2>().0.iter().map(move |entry| (page, u16::from_le_bytes(*entry))))
+}
+
+/// The relocations of the old image, each where its place went.
+fn moved_relocations(old: &[u8], layout: &Layout, map: &AddressMap) -> Vec<u8> {
+    let table = layout.relocations.and_then(|(at, len)| old.get(index(at)..index(at.checked_add(len)?)));
+    let Some(table) = table else { return Vec::new() };
+    let place = |(page, entry): (u32, u16)| {
+        let (kind, within) = (entry >> 12, entry & 0xFFF);
+        let (address, covered) = map.find(page.wrapping_add(u32::from(within)));
+        (kind != 0 && covered).then_some((address, kind))
+    };
+    let mut places: Vec<(u32, u16)> = entries(table).filter_map(place).collect();
+    places.sort_unstable();
+    places.dedup();
+    let mut made = Vec::new();
+    for block in places.chunk_by(|(a, _), (b, _)| a >> 12 == b >> 12) {
+        let len = (8 + 2 * block.len()).next_multiple_of(4);
+        if made.len() + len > old.len() {
+            break;
+        }
+        let page = block.first().map_or(0, |(address, _)| address & !0xFFF);
+        made.extend_from_slice(&page.to_le_bytes());
+        made.extend_from_slice(&narrow(len).to_le_bytes());
+        for (address, kind) in block {
+            let within = u16::try_from(address & 0xFFF).expect("twelve bits");
+            made.extend_from_slice(&(kind << 12 | within).to_le_bytes());
+        }
+        made.resize(made.len().next_multiple_of(4), 0);
+    }
+    made
+}
