@@ -4,18 +4,18 @@ use rayon::prelude::*;
 
 use crate::cover::Cover;
 
-use super::{CreateError, PIECE, covers, suffixes::SuffixIndex};
+use super::{CreateError, PIECE, covers, covers::Costs, suffixes::SuffixIndex};
 
 /// Finds covers by a suffix array of the old view.
 pub(crate) fn covers(old: &[u8], new: &[u8]) -> Result<Vec<Cover>, CreateError> {
-    let index = SuffixIndex::new(old)?;
+    let index = SuffixIndex::new(old, Costs::STREAMS)?;
     let pieces: Vec<Vec<Cover>> = new.par_chunks(PIECE).map(|piece| index.covers(piece)).collect();
     let mut all = Vec::new();
     for (number, piece) in pieces.into_iter().enumerate() {
         let from = (number * PIECE) as u64;
         all.extend(piece.into_iter().map(|cover| Cover { new_offset: cover.new_offset + from, ..cover }));
     }
-    covers::refine(&old, new, 0, all).map_err(CreateError::OldRead)
+    covers::refine(&old, new, 0, all, &Costs::STREAMS).map_err(CreateError::OldRead)
 }
 
 /// Puts what `others` know of the gaps between `found` into them.
@@ -45,5 +45,5 @@ pub(crate) fn fill_gaps(
         all.push(cover);
     }
     all.pop();
-    covers::refine(&old, new, 0, all).map_err(CreateError::OldRead)
+    covers::refine(&old, new, 0, all, &Costs::STREAMS).map_err(CreateError::OldRead)
 }

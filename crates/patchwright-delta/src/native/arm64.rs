@@ -25,7 +25,7 @@ pub(super) fn scan(code: &[u8], from: u32, address: u32, steps: &mut [u8], refer
             let target = here.wrapping_add(signed(word, 26) << 2);
             references.push(Reference { at, form: Form::Branch, target });
         } else if word & 0x1F00_0000 == 0x1000_0000 {
-            let distance = signed((word >> 29 & 3) | (word >> 5 & 0x7_FFFF) << 2, 21);
+            let distance = adr_bits(word);
             if word >> 31 == 0 {
                 references.push(Reference { at, form: Form::Adr, target: here.wrapping_add(distance) });
             } else {
@@ -75,6 +75,22 @@ pub(super) fn point(form: Form, word: u32, target: u32, address: u32) -> u32 {
         Form::Low { shift } => (word & 0xFFC0_03FF) | ((target & 0xFFF) >> shift) << 10,
         Form::Relative { .. } | Form::Absolute => word,
     }
+}
+
+/// The address that `word` refers to; what it does not hold of it is that of `target`.
+pub(super) fn goal(form: Form, word: u32, target: u32, address: u32) -> u32 {
+    match form {
+        Form::Branch => address.wrapping_add(signed(word, 26) << 2),
+        Form::Literal => address.wrapping_add(signed(word >> 5, 19) << 2),
+        Form::Adr => address.wrapping_add(adr_bits(word)),
+        Form::Adrp => (address & !0xFFF).wrapping_add(adr_bits(word) << 12) | (target & 0xFFF),
+        Form::Low { shift } => (target & !0xFFF) | ((word >> 10 & 0xFFF) << shift & 0xFFF) | (target & ((1 << shift) - 1)),
+        Form::Relative { .. } | Form::Absolute => target,
+    }
+}
+
+fn adr_bits(word: u32) -> u32 {
+    signed((word >> 29 & 3) | (word >> 5 & 0x7_FFFF) << 2, 21)
 }
 
 fn with_adr_bits(word: u32, value: u32) -> u32 {

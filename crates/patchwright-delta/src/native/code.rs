@@ -52,6 +52,16 @@ impl Form {
         }
     }
 
+    /// The address that `word` refers to, when it differs from `foretold` in its reference alone. What `word` does not
+    /// hold of the address is that of `target`, which is what `foretold` refers to.
+    pub(super) fn goal(self, word: u32, foretold: u32, target: u32, address: u32, base_low: u32) -> Option<u32> {
+        let goal = match self {
+            Self::Relative { .. } | Self::Absolute => self.target(word, address, base_low)?,
+            _ => arm64::goal(self, word, target, address),
+        };
+        (self.point(foretold, goal, address, base_low) == word).then_some(goal)
+    }
+
     /// `word`, changed so that it refers to `target` from `address`.
     pub(super) fn point(self, word: u32, target: u32, address: u32, base_low: u32) -> u32 {
         match self {

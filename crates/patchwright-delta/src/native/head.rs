@@ -5,7 +5,7 @@
 
 use crate::cover::Cover;
 
-use super::image::{Layout, MAX_SECTIONS, Section};
+use super::image::{Layout, MAX_SECTIONS, Origin, Section};
 use super::model::{Engine, Numbers};
 
 /// The most covers of a body: what a reader keeps for each is bounded, so is the number.
@@ -104,10 +104,9 @@ impl<E: Engine> Coder<'_, E> {
             let address = self.near(Kind::Address, section.address, was.address.wrapping_add(shift))?;
             let expected = was.memory_len.wrapping_add(file_len.wrapping_sub(was.file_len));
             let memory_len = self.near(Kind::Memory, section.memory_len, expected)?;
-            let code = if pair.is_some() { was.code } else { section.code };
             file_shift = offset.wrapping_sub(was.offset);
             shift = address.wrapping_sub(was.address);
-            made.sections.push(Section { offset, file_len, address, memory_len, code: code && E::WRITES || was.code });
+            made.sections.push(Section { offset, file_len, address, memory_len, code: was.code, origin: Origin::Text });
             pairs.push(pair);
         }
         let ordered = made.sections.windows(2).all(|two| {
@@ -116,11 +115,15 @@ impl<E: Engine> Coder<'_, E> {
         if !ordered {
             return Err("its sections are out of order");
         }
-        if E::WRITES {
-            // What cannot be told (code in new sections) must not be used either.
-            for (section, was) in made.sections.iter_mut().zip(&pairs) {
-                section.code = was.and_then(|pair| old.sections.get(pair)).is_some_and(|was| was.code);
-            }
+        // What is not told follows from where a section comes from.
+        for (section, pair) in made.sections.iter_mut().zip(&pairs) {
+            let was = pair.and_then(|pair| old.sections.get(pair)).map_or(Origin::Text, |was| was.origin);
+            let became = |number: usize| pairs.iter().position(|pair| *pair == Some(number));
+            section.origin = match was {
+                Origin::Text => Origin::Text,
+                Origin::Bytes(number) => became(number).map_or(Origin::Text, Origin::Bytes),
+                Origin::Records(number) => became(number).map_or(Origin::Text, Origin::Records),
+            };
         }
         head.new_layout = made;
         head.pairs = pairs;

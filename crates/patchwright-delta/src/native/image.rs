@@ -25,7 +25,24 @@ pub(super) struct Section {
     pub(super) address: u32,
     pub(super) memory_len: u32,
     pub(super) code: bool,
+    /// What its words may count from, besides all that the words of any section may count from.
+    pub(super) origin: Origin,
 }
+
+/// What some words of a section count from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(super) enum Origin {
+    /// The first code of the image.
+    #[default]
+    Text,
+    /// Bytes of another section, by its number: symbols and their names.
+    Bytes(usize),
+    /// Records of 24 bytes of another section, by its number: relocations and their symbols.
+    Records(usize),
+}
+
+/// The length of a record that [`Origin::Records`] counts.
+pub(super) const RECORD_LEN: u32 = 24;
 
 impl Section {
     pub(super) fn file_end(&self) -> u32 {
@@ -81,21 +98,42 @@ impl Layout {
         }
         let order =
             |s: &Section| (s.file_len == 0, if s.file_len == 0 { 0 } else { s.offset }, s.address, s.file_len, s.memory_len);
-        self.sections.sort_unstable_by_key(order);
+        let mut numbered: Vec<(usize, Section)> = self.sections.into_iter().enumerate().collect();
+        numbered.sort_unstable_by_key(|(number, section)| (order(section), *number));
         let mut end = 0;
-        self.sections.retain(|section| {
+        numbered.retain(|(_, section)| {
             let apart = section.file_len == 0 || section.offset >= end;
             if apart && section.file_len > 0 {
                 end = section.file_end();
             }
             apart && section.memory_len > 0
         });
+        // Sections are known by their place in order from here on.
+        let place = |was: usize| numbered.iter().position(|(number, _)| *number == was);
+        let origin = |origin: Origin| match origin {
+            Origin::Text => Origin::Text,
+            Origin::Bytes(was) => place(was).map_or(Origin::Text, Origin::Bytes),
+            Origin::Records(was) => place(was).map_or(Origin::Text, Origin::Records),
+        };
+        self.sections =
+            numbered.iter().map(|(_, section)| Section { origin: origin(section.origin), ..*section }).collect();
         self
+    }
+
+    /// The address that words of this origin count from, and the length of what they count.
+    pub(super) fn origin(&self, origin: Origin) -> (u32, u32) {
+        let address = |number: usize| self.sections.get(number).map_or(0, |section| section.address);
+        match origin {
+            Origin::Text => (self.text(), 1),
+            Origin::Bytes(number) => (address(number), 1),
+            Origin::Records(number) => (address(number), RECORD_LEN),
+        }
     }
 
     /// The first address after all sections.
     pub(super) fn memory_end(&self) -> u32 {
-        self.sections.iter().map(Section::memory_end).max().unwrap_or(0)
+        let end = |section: &Section| section.memory_end();
+        self.sections.iter().map(end).filter(|end| u64::from(*end) < ELSEWHERE).max().unwrap_or(0)
     }
 
     /// The section that holds a byte of the file.
@@ -153,7 +191,11 @@ struct Found {
     address: u64,
     memory_len: u64,
     code: bool,
+    origin: Origin,
 }
+
+/// Where sections that are not in memory are thought to be.
+const ELSEWHERE: u64 = 0xC000_0000;
 
 /// Counts addresses from `base`; sections that are not within 4 GiB of it are left out.
 fn based(machine: Machine, base: u64, found: Vec<Found>) -> Layout {
@@ -164,14 +206,19 @@ fn based(machine: Machine, base: u64, found: Vec<Found>) -> Layout {
             address: u32::try_from(section.address.checked_sub(base)?).ok()?,
             memory_len: u32::try_from(section.memory_len).ok()?,
             code: section.code,
+            origin: section.origin,
         })
     };
-    let sections = found.into_iter().filter_map(narrow).collect();
+    // One that is left out stays as an empty one, so that the others keep their numbers.
+    let sections = found.into_iter().map(|section| narrow(section).unwrap_or_default()).collect();
     Layout { machine, base, sections, relocations: None }
 }
 
 fn elf(bytes: &[u8]) -> Option<Layout> {
+    const SHT_SYMTAB: u32 = 2;
+    const SHT_RELA: u32 = 4;
     const SHT_NOBITS: u32 = 8;
+    const SHT_DYNSYM: u32 = 11;
     const SHF_ALLOC: u64 = 2;
     const SHF_EXECINSTR: u64 = 4;
     const SHF_TLS: u64 = 0x400;
@@ -198,17 +245,29 @@ fn elf(bytes: &[u8]) -> Option<Layout> {
         let at_word = |wide_at: u64, narrow_at: u64| {
             if wide { fields.u64(at.checked_add(wide_at)?) } else { fields.u32(at.checked_add(narrow_at)?).map(u64::from) }
         };
+        let at_u32 = |at: u64, wide_at: u64, narrow_at: u64| fields.u32(at.checked_add(if wide { wide_at } else { narrow_at })?);
         let kind = fields.u32(at.checked_add(4)?)?;
         let (flags, address) = (at_word(8, 8)?, at_word(16, 12)?);
         let (offset, len) = (at_word(24, 16)?, at_word(32, 20)?);
-        if flags & SHF_ALLOC == 0 || len == 0 || (kind == SHT_NOBITS && flags & SHF_TLS != 0) {
+        let link = usize::try_from(at_u32(at, 40, 24)?).unwrap_or(usize::MAX);
+        let origin = match kind {
+            SHT_SYMTAB | SHT_DYNSYM => Origin::Bytes(link),
+            SHT_RELA if wide => Origin::Records(link),
+            _ => Origin::Text,
+        };
+        let in_memory = flags & SHF_ALLOC != 0;
+        let absent = len == 0 || (kind == SHT_NOBITS && (flags & SHF_TLS != 0 || !in_memory));
+        let file_len = if kind == SHT_NOBITS { 0 } else { len };
+        // What is not in memory gets an address after everything else: its parts refer to each other as well.
+        let address = if in_memory { address } else { offset.checked_add(ELSEWHERE)? };
+        if absent {
+            found.push(Found { offset: 0, file_len: 0, address: 0, memory_len: 0, code: false, origin });
             continue;
         }
-        let file_len = if kind == SHT_NOBITS { 0 } else { len };
-        found.push(Found { offset, file_len, address, memory_len: len, code: flags & SHF_EXECINSTR != 0 });
+        found.push(Found { offset, file_len, address, memory_len: len, code: flags & SHF_EXECINSTR != 0, origin });
     }
     // Programs that are linked to a fixed place far up count from there, all others from zero.
-    let lowest = found.iter().map(|section| section.address).min()?;
+    let lowest = found.iter().filter(|section| section.memory_len > 0).map(|section| section.address).min()?;
     let base = if lowest < 1 << 31 { 0 } else { lowest & !0xFFFF };
     Some(based(machine, base, found))
 }
@@ -238,7 +297,7 @@ fn pe(bytes: &[u8]) -> Option<Layout> {
     // The headers are in memory too, at the base of the image.
     let headers_len = u64::from(fields.u32(optional + 60)?);
     let mut found =
-        vec![Found { offset: 0, file_len: headers_len, address: base, memory_len: headers_len, code: false }];
+        vec![Found { offset: 0, file_len: headers_len, address: base, memory_len: headers_len, code: false, origin: Origin::Text }];
     for number in 0..count {
         let at = table + number * 40;
         let memory_len = u64::from(fields.u32(at + 8)?);
@@ -246,7 +305,7 @@ fn pe(bytes: &[u8]) -> Option<Layout> {
         let file_len = u64::from(fields.u32(at + 16)?);
         let flags = fields.u32(at + 36)?;
         let offset = u64::from(fields.u32(at + 20)?);
-        found.push(Found { offset, file_len, address, memory_len, code: flags & (CODE | EXECUTE) != 0 });
+        found.push(Found { offset, file_len, address, memory_len, code: flags & (CODE | EXECUTE) != 0, origin: Origin::Text });
     }
     let mut layout = based(machine, base, found);
     // Directory 5 holds the base relocations.
@@ -289,7 +348,7 @@ fn mach(bytes: &[u8]) -> Option<Layout> {
                 let (address, len) = (fields.u64(section + 32)?, fields.u64(section + 40)?);
                 let (offset, flags) = (u64::from(fields.u32(section + 48)?), fields.u32(section + 64)?);
                 let file_len = if ZEROFILL.contains(&(flags & 0xFF)) { 0 } else { len };
-                found.push(Found { offset, file_len, address, memory_len: len, code: flags & INSTRUCTIONS != 0 });
+                found.push(Found { offset, file_len, address, memory_len: len, code: flags & INSTRUCTIONS != 0, origin: Origin::Text });
             }
         }
         at = at.checked_add(len)?;

@@ -5,7 +5,7 @@
 //! holding an address are right in which places, and where targets went that the map gets wrong.
 
 use super::code::{Pages, Reference, index, low, word_at};
-use super::image::{Layout, Section};
+use super::image::{Layout, Origin, Section};
 use super::map::AddressMap;
 
 /// The number of ways in which a word may follow from the old one.
@@ -308,9 +308,20 @@ impl<'a> Predictor<'a> {
         if let (Some(here), Some(there)) = (self.old_section.section, self.new_section.section) {
             consider(4, here.address.wrapping_add(word), &|target| target.wrapping_sub(there.address));
         }
-        let (old_text, new_text) = (old_layout.text(), new_layout.text());
-        if old_text != 0 {
-            consider(5, old_text.wrapping_add(word), &|target| target.wrapping_sub(new_text));
+        if let (Some(here), Some(there)) = (self.old_section.section, self.new_section.section) {
+            let (from, scale) = old_layout.origin(here.origin);
+            let (to, new_scale) = new_layout.origin(there.origin);
+            if from != 0 && scale == new_scale {
+                let target = from.wrapping_add(word.wrapping_mul(scale));
+                if scale > 1 && word >= 1 << 24 {
+                    // No number of a record.
+                } else if here.origin == Origin::Text {
+                    consider(5, target, &|target| target.wrapping_sub(to));
+                } else if word < here_len(old_layout, here.origin) / scale {
+                    values[5] = self.resolve(target).0.wrapping_sub(to) / scale;
+                    apply |= 1 << 5;
+                }
+            }
         }
         for (number, stride) in STRIDES.into_iter().enumerate() {
             let back = stride * 4;
@@ -365,11 +376,11 @@ impl<'a> Predictor<'a> {
         let actual = u32::from_le_bytes(actual);
         match unit {
             Unit::Byte { .. } => {}
-            Unit::Reference { reference, word, .. } => {
+            Unit::Reference { reference, word, target, .. } => {
                 if actual != *word
                     && let Some(address) = self.new_section.address(new)
                     && let Some(found) =
-                        reference.form.target(actual, address, self.images.new_layout.code_base())
+                        reference.form.goal(actual, *word, *target, address, self.images.new_layout.code_base())
                 {
                     self.learn(reference.target, found);
                 }
@@ -410,6 +421,16 @@ impl<'a> Predictor<'a> {
         }
         self.right.rotate_right(1);
         self.right[0] = right;
+    }
+}
+
+/// The length of the section that words count from.
+fn here_len(layout: &Layout, origin: Origin) -> u32 {
+    match origin {
+        Origin::Text => 0,
+        Origin::Bytes(number) | Origin::Records(number) => {
+            layout.sections.get(number).map_or(0, |section| section.memory_len)
+        }
     }
 }
 

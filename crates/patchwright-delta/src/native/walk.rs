@@ -5,7 +5,7 @@
 
 use crate::cover::Cover;
 
-use super::code::{index, narrow};
+use super::code::{Form, index, narrow};
 use super::literals::{Literals, OldIndex};
 use super::model::{ByteContext, Bytes, Engine, Flags, hash2};
 use super::predict::{Images, Predictor, Trust, Unit};
@@ -299,12 +299,19 @@ impl<'a> Units<'a> {
         let made = if missed {
             let base = self.images.new_layout.code_base();
             let address = self.images.new_layout.section_at(new).map(|s| s.address.wrapping_add(new - s.offset));
-            match (address, reference.form.target(actual, address.unwrap_or(0), base)) {
-                (Some(address), Some(goal)) => {
-                    let found = self.number(engine, goal, *target, hash2(kind, operation), kind as usize & 1);
-                    reference.form.point(0, found, address, base)
+            let goal = address.and_then(|address| reference.form.goal(actual, *word, *target, address, base));
+            // The whole instruction may be another one; x86 has operands of their own.
+            let whole = matches!(reference.form, Form::Relative { .. } | Form::Absolute);
+            let other = match address {
+                None => true,
+                Some(_) if whole => false,
+                Some(_) => self.flags.code(engine, 49, [hash2(kind, 70), hash2(operation, 71), hash2(*word, 72)], goal.is_none()),
+            };
+            match address {
+                Some(address) if !other => {
+                    let found = self.number(engine, goal.unwrap_or(0), *target, hash2(kind, operation), kind as usize & 1);
+                    reference.form.point(*word, found, address, base)
                 }
-                // The whole instruction may be another one.
                 _ => self.number(engine, actual, *word, hash2(kind, 77), 2),
             }
         } else {
@@ -375,8 +382,7 @@ impl<'a> Units<'a> {
 }
 
 /// A number for each form, without its details.
-fn form_number(form: super::code::Form) -> u32 {
-    use super::code::Form;
+fn form_number(form: Form) -> u32 {
     match form {
         Form::Relative { after } => u32::from(after.min(7)),
         Form::Absolute => 8,
