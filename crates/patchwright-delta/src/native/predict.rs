@@ -9,7 +9,7 @@ use super::image::{Layout, Origin, Section};
 use super::map::AddressMap;
 
 /// The number of ways in which a word may follow from the old one.
-pub(super) const WAYS: usize = 10;
+pub(super) const WAYS: usize = 12;
 
 /// The ways that are differences to a word before, and how many words before.
 const STRIDES: [usize; 4] = [1, 2, 3, 6];
@@ -22,6 +22,21 @@ const ADDRESSES: u16 = 0b11_1110;
 
 /// The situations of a way in a section: sixteen for aligned words, sixteen for others.
 const CONTEXTS: usize = 32;
+
+/// Places in a record of one, two, three or six words.
+const PHASES: usize = 6;
+
+/// The way that adds what was last added to a word near in value.
+const LIKE_NEAR: usize = 10;
+
+/// The way that adds what was last added to any word of the section, if anything was.
+const LIKE_LAST: usize = 11;
+
+/// The ways that are differences to a word before.
+const TABLES: u16 = 0b11_1100_0000;
+
+/// How near values are whose differences are alike: those that share all but so many bits.
+const NEAR_BITS: u32 = 12;
 
 /// How many words back is remembered.
 const HISTORY: usize = 8;
@@ -91,6 +106,8 @@ pub(super) struct Choices {
     pub(super) way: usize,
     /// How sure of it, below 16.
     pub(super) grade: u32,
+    /// Which word of a record it is, were its section a table of them.
+    pub(super) phase: u32,
     /// The context of each way's score.
     context: [u16; WAYS],
 }
@@ -124,6 +141,12 @@ pub(super) struct Predictor<'a> {
     right: [u16; HISTORY],
     /// Whether the last words at odd places were addresses, latest in the lowest bit.
     packed: u16,
+    /// Which word of a record is at hand, were its section a table of them.
+    phase: u32,
+    /// What was added to the last word, by a hash of its section and high bits.
+    differences: Vec<u32>,
+    /// What was added to the last word of each section that changed.
+    last_difference: [u32; SECTIONS],
     /// The section of the old file that was last in use, its number and its bounds.
     old_section: Span,
     new_section: Span,
@@ -166,14 +189,14 @@ const LEARNED: usize = 1 << 14;
 
 /// Scores at the start: a word stays as it is until shown otherwise.
 const FIRST_SCORES: [u16; WAYS] =
-    [0x9000, 0x8800, 0x8400, 0x8400, 0x8000, 0x8000, 0x7800, 0x7800, 0x7800, 0x7800];
+    [0x9000, 0x8800, 0x8400, 0x8400, 0x8000, 0x8000, 0x7800, 0x7800, 0x7800, 0x7800, 0x8000, 0x7000];
 
 /// How fast scores follow.
-const SCORE_RATE: u32 = 4;
+const SCORE_RATE: u32 = 3;
 
 impl<'a> Predictor<'a> {
     pub(super) fn new(images: &'a Images<'a>) -> Self {
-        let scores = FIRST_SCORES.iter().flat_map(|score| vec![*score; SECTIONS * CONTEXTS]).collect();
+        let scores = FIRST_SCORES.iter().flat_map(|score| vec![*score; SECTIONS * PHASES * CONTEXTS]).collect();
         Self {
             images,
             pages: Pages::new(images.old, images.old_layout, images.relocated),
@@ -181,6 +204,9 @@ impl<'a> Predictor<'a> {
             scores,
             right: [0; HISTORY],
             packed: 0,
+            phase: 0,
+            differences: vec![0; LEARNED],
+            last_difference: [0; SECTIONS],
             old_section: Span::default(),
             new_section: Span::default(),
         }
@@ -200,6 +226,7 @@ impl<'a> Predictor<'a> {
         if !self.new_section.holds(new) {
             self.new_section = Span::around(images.new_layout, new);
         }
+        self.phase = (old - self.old_section.start) / 4 % 6;
         let within = old % super::code::PAGE;
         let page = self.pages.page(old);
         let step = page.steps.get(index(within)).copied().unwrap_or(0);
@@ -217,7 +244,7 @@ impl<'a> Predictor<'a> {
             let free = page.references.get(number).is_none_or(|next| next.at >= old.saturating_add(4));
             if let Some(word) = word_at(images.old, old).filter(|word| *word != 0 && free) {
                 let choices = self.word(old, new, word, before, since);
-                if choices.apply & ADDRESSES != 0 || self.right[0] & !ADDRESSES & !1 != 0 {
+                if choices.apply & ADDRESSES != 0 || self.right[0] & TABLES != 0 {
                     return Unit::Word { old, choices };
                 }
             }
@@ -282,7 +309,7 @@ impl<'a> Predictor<'a> {
         let scores = [0, 2].map(|way| self.scores[self.score(way, context[way])]);
         let way = if scores[1] > scores[0] { 2 } else { 0 };
         let second = (target != word).then_some(values[2 - way]);
-        Some(Choices { values, apply: 0b101, best: values[way], second, way, grade: u32::from(scores[way / 2] >> 12), context })
+        Some(Choices { values, apply: 0b101, best: values[way], second, way, grade: u32::from(scores[way / 2] >> 12), phase: self.phase, context })
     }
 
     fn word(&self, old: u32, new: u32, word: u32, before: &[u8], since: u32) -> Choices {
@@ -337,7 +364,23 @@ impl<'a> Predictor<'a> {
                 apply |= 1 << (FIRST_STRIDE + number);
             }
         }
+        let near = self.differences[self.near(word)];
+        if near != 0 {
+            values[LIKE_NEAR] = word.wrapping_add(near);
+            apply |= 1 << LIKE_NEAR;
+        }
+        let last = self.last_difference[self.old_section.number.min(SECTIONS - 1)];
+        if last != 0 {
+            values[LIKE_LAST] = word.wrapping_add(last);
+            apply |= 1 << LIKE_LAST;
+        }
         self.choose(values, apply)
+    }
+
+    /// Where the difference of words near in value to this one is kept.
+    fn near(&self, word: u32) -> usize {
+        let section = super::code::narrow(self.old_section.number);
+        place(word >> NEAR_BITS ^ (section << 24 | self.phase << 21))
     }
 
     /// Ranks the ways that apply by how often they were right in a situation like this.
@@ -364,11 +407,12 @@ impl<'a> Predictor<'a> {
         }
         let second = second.map(|(_, way)| values[way]).filter(|value| *value != values[best.1]);
         let grade = u32::from(best.0 >> 12);
-        Choices { values, apply, best: values[best.1], second, way: best.1, grade, context }
+        Choices { values, apply, best: values[best.1], second, way: best.1, grade, phase: self.phase, context }
     }
 
     fn score(&self, way: usize, context: u16) -> usize {
-        (way * SECTIONS + self.old_section.number.min(SECTIONS - 1)) * CONTEXTS + usize::from(context)
+        let section = self.old_section.number.min(SECTIONS - 1);
+        ((way * SECTIONS + section) * PHASES + index(self.phase)) * CONTEXTS + usize::from(context)
     }
 
     /// Learns what a unit really holds. `new` is where it stands.
@@ -418,6 +462,12 @@ impl<'a> Predictor<'a> {
                 self.packed = (self.packed << 1 | u16::from(right & 4 != 0)) & 15;
             }
             return;
+        }
+        let difference = actual.wrapping_sub(choices.values[0]);
+        let near = self.near(choices.values[0]);
+        self.differences[near] = difference;
+        if difference != 0 {
+            self.last_difference[self.old_section.number.min(SECTIONS - 1)] = difference;
         }
         self.right.rotate_right(1);
         self.right[0] = right;

@@ -305,7 +305,7 @@ impl<'a> Units<'a> {
             let other = match address {
                 None => true,
                 Some(_) if whole => false,
-                Some(_) => self.flags.code(engine, 49, [hash2(kind, 70), hash2(operation, 71), hash2(*word, 72)], goal.is_none()),
+                Some(_) => self.flags.code(engine, 63, [hash2(kind, 70), hash2(operation, 71), hash2(*word, 72)], goal.is_none()),
             };
             match address {
                 Some(address) if !other => {
@@ -326,8 +326,8 @@ impl<'a> Units<'a> {
         let way = super::code::narrow(choices.way);
         let aligned = old >> 2 & 1;
         let contexts = [
-            hash2(way << 8 | choices.grade, 40),
-            hash2(self.misses & 0xFF, 41 | way << 8),
+            hash2(way << 8 | choices.grade, 40 | choices.phase << 8),
+            hash2(self.misses & 0xFF, 41 | way << 8 | choices.phase << 16),
             hash2(choices.best >> 16, 42 | way << 8),
             hash2(choices.best, 43),
             hash2(self.misses & 7 | aligned << 4, 44 | choices.grade << 8),
@@ -338,8 +338,8 @@ impl<'a> Units<'a> {
         let mut made = choices.best;
         if missed {
             let other = choices.second.is_some_and(|second| {
-                let contexts = [hash2(way, 50), hash2(way << 8 | choices.grade, 51), hash2(self.misses & 0xFF, 52)];
-                self.flags.code(engine, 48, contexts, actual == second)
+                let contexts = [hash2(way, 50), hash2(way << 8 | choices.grade, 51 | choices.phase << 8), hash2(self.misses & 0xFF, 52)];
+                self.flags.code(engine, 62, contexts, actual == second)
             });
             made = match choices.second {
                 Some(second) if other => second,
@@ -350,7 +350,7 @@ impl<'a> Units<'a> {
                     }
                     return;
                 }
-                _ => self.number(engine, actual, choices.best, hash2(way, 60), 3),
+                _ => self.number(engine, actual, choices.best, hash2(way, 60 | choices.phase << 8), 3),
             };
         }
         out[here..here + 4].copy_from_slice(&made.to_le_bytes());
