@@ -1,8 +1,10 @@
 //! Bytes of the new file that resemble nothing at their place: coded one by one, with what is alike elsewhere as a guess.
 
 use super::code::{index, narrow};
+use super::image::Machine;
 use super::model::{ByteContext, Bytes, Engine, hash2, scatter};
 use super::walk::{Tables, out_before};
+use super::x86;
 
 /// How many bytes find a place to copy from.
 const ANCHOR: usize = 6;
@@ -77,11 +79,53 @@ pub(super) struct Literals<'a> {
     near: Vec<u32>,
     bytes: Bytes,
     copy: Option<Copy>,
+    machine: Machine,
+    /// Whether what is coded is code.
+    code: bool,
+    /// Where the instruction that is being coded seems to start.
+    instruction: usize,
+    /// A hash of the operation before it.
+    operation: u32,
 }
 
 impl<'a> Literals<'a> {
-    pub(super) fn new(index: &'a OldIndex<'a>, tables: Tables) -> Self {
-        Self { index, near: vec![0; 1 << 16], bytes: Bytes::new(tables.log, 8, 7), copy: None }
+    pub(super) fn new(index: &'a OldIndex<'a>, tables: Tables, machine: Machine) -> Self {
+        Self {
+            index,
+            near: vec![0; 1 << 16],
+            bytes: Bytes::new(tables.log, 16, 8),
+            copy: None,
+            machine,
+            code: false,
+            instruction: 0,
+            operation: 0,
+        }
+    }
+
+    /// A run of literals starts at `at`, in code or elsewhere.
+    pub(super) fn enter(&mut self, at: usize, code: bool) {
+        self.code = code;
+        self.instruction = at;
+    }
+
+    /// Moves on to the next instruction once the present one is complete.
+    fn step(&mut self, out: &[u8], after: usize) {
+        let coded = &out[self.instruction..after];
+        let len = match self.machine {
+            Machine::Arm64 => 4,
+            Machine::X86 | Machine::X64 => {
+                x86::decode(coded, self.machine == Machine::X64).map_or(x86::MAX_LEN, |instruction| instruction.len)
+            }
+            Machine::Other => x86::MAX_LEN,
+        };
+        if len <= coded.len() {
+            let first: [u8; 3] = std::array::from_fn(|at| coded.get(at).copied().unwrap_or(0));
+            self.operation = u32::from_le_bytes([first[0], first[1], first[2], 0]);
+            if self.machine == Machine::Arm64 {
+                self.operation = u32::from(coded[3]) | u32::from(coded[2] & 0xE0) << 8;
+            }
+            self.instruction += len;
+        }
     }
 
     /// Takes note that the last cover ended at `old`: what follows there is a first guess.
@@ -102,6 +146,14 @@ impl<'a> Literals<'a> {
         let last2 = b1 | b2 << 8;
         let last4 = last2 | b3 << 16 | b4 << 24;
         let expected = guess.map_or(0x1FF, |(byte, grade)| u32::from(byte) | narrow(grade) << 9);
+        let (first, second) = if self.code {
+            // What there is of the instruction, alone and with the operation before it.
+            let start = self.instruction.max(at.saturating_sub(x86::MAX_LEN));
+            let prefix = out[start..at].iter().fold(narrow(at - start), |hash, byte| hash2(hash, u32::from(*byte)));
+            (hash2(prefix, 8), hash2(prefix, self.operation ^ 0x900_0000))
+        } else {
+            (hash2(b4 | back(8) << 8, 7 | narrow(at & 3) << 8), hash2(b2 | b3 << 8, 10))
+        };
         let context = ByteContext {
             contexts: [
                 hash2(b1, 1),
@@ -110,13 +162,18 @@ impl<'a> Literals<'a> {
                 hash2(last4, 4),
                 hash2(last4, back(5) | back(6) << 8 | 5 << 16),
                 hash2(expected, b1 << 8 | 6),
-                hash2(b4 | back(8) << 8, 7 | narrow(at & 3) << 8),
+                first,
+                second,
             ],
             guess,
-            set: guess.map_or(0, |(_, grade)| 1 + grade / 8),
+            set: guess.map_or(0, |(_, grade)| 1 + grade / 8) + if self.code { 8 } else { 0 },
+            last: out_before(out, at, 1).into(),
         };
         let made = self.bytes.code(engine, &context, out[at]);
         out[at] = made;
+        if self.code {
+            self.step(out, at + 1);
+        }
         self.learn(guess.map(|(byte, _)| byte == made), out, at + 1);
     }
 

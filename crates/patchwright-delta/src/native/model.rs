@@ -243,7 +243,7 @@ fn teach(slot: &mut Slot, bit: bool, limit: u32) {
 }
 
 /// The most predictions that are mixed for one bit.
-pub(super) const MAX_INPUTS: usize = 8;
+pub(super) const MAX_INPUTS: usize = 10;
 
 /// Weights for the mixing of predictions: one set for each situation.
 #[derive(Debug)]
@@ -258,7 +258,7 @@ const WEIGHT_ONE: i32 = 1 << 16;
 
 impl Mixer {
     pub(super) fn new(sets: usize, inputs: usize, speed: i32) -> Self {
-        let first = WEIGHT_ONE * 6 / (5 * i32::try_from(inputs + 1).unwrap_or(8));
+        let first = WEIGHT_ONE * knob("W0",12) as i32 / (5 * i32::try_from(inputs + 1).unwrap_or(8));
         Self { weights: vec![[first; MAX_INPUTS]; sets], speed }
     }
 
@@ -290,7 +290,7 @@ pub(super) struct Flags {
 impl Flags {
     /// `sets` situations; slots for `2^log` contexts, which share them when they are more.
     pub(super) fn new(log: u32, sets: usize, inputs: usize) -> Self {
-        Self { slots: vec![FRESH; 1 << log], mixer: Mixer::new(sets, inputs, 6), limit: 255 }
+        Self { slots: vec![FRESH; 1 << log], mixer: Mixer::new(sets, inputs, knob("FSP",40) as i32), limit: knob("FLIM",40) as u32 }
     }
 
     pub(super) fn code<E: Engine, const N: usize>(
@@ -375,6 +375,8 @@ pub(super) struct Bytes {
     mixer: Mixer,
     second: Mixer,
     adjust: Vec<Slot>,
+    correction: Correction,
+    sse: u32,
     limit: u32,
 }
 
@@ -386,6 +388,8 @@ pub(super) struct ByteContext<const N: usize> {
     pub(super) guess: Option<(u8, usize)>,
     /// Which weights to use (below the number of sets).
     pub(super) set: usize,
+    /// The byte by which the outcome is corrected at last, below 256.
+    pub(super) last: usize,
 }
 
 /// How good a guess may be said to be.
@@ -395,10 +399,11 @@ impl Bytes {
     pub(super) fn new(log: u32, sets: usize, inputs: usize) -> Self {
         Self {
             rows: Rows::new(log),
-            mixer: Mixer::new(sets * 256, inputs + 1, 3),
-            second: Mixer::new(GUESS_GRADES * 2, inputs + 1, 2),
+            mixer: Mixer::new(sets * 256, inputs + 1, knob("SP1",40) as i32),
+            second: Mixer::new(GUESS_GRADES * 2, inputs + 1, knob("SP2",32) as i32),
             adjust: vec![FRESH; GUESS_GRADES * 2 * 8],
-            limit: 255,
+            correction: Correction::new(1 << 16), sse: knob("SSE", 2) as u32,
+            limit: knob("LIM",127) as u32,
         }
     }
 
@@ -408,6 +413,7 @@ impl Bytes {
         context: &ByteContext<N>,
         byte: u8,
     ) -> u8 {
+        let sse = self.sse;
         let mut tree = 1usize;
         let mut places = [0; N];
         for (place, hash) in places.iter_mut().zip(context.contexts) {
@@ -435,19 +441,60 @@ impl Bytes {
             let set = context.set * 256 + tree;
             let (p1, l1) = self.mixer.mix(set, used);
             let (p2, l2) = self.second.mix(grade, used);
-            let p = u32::from(SQUASH[((l1 + l2) / 2 + 2048).cast_unsigned() as usize]);
+            let mixed = (l1 + l2) / 2;
+            let p = u32::from(SQUASH[(mixed + 2048).cast_unsigned() as usize]);
+            let (refined, place) = self.correction.refine(context.last << 8 | tree, mixed);
+            let p = (p * (4 - sse) + refined * sse) >> 2;
             let bit = engine.bit(byte >> shift & 1 == 1, p.clamp(16, 0xFFF0));
             self.mixer.teach(set, used, p1, bit);
             self.second.teach(grade, used, p2, bit);
             for place in places {
                 teach(&mut self.rows.rows[place][node], bit, self.limit);
             }
+            self.correction.teach(place, bit);
             if grade > 0 {
                 teach(&mut self.adjust[adjust], bit, 1023);
             }
             tree = tree << 1 | usize::from(bit);
         }
         tree.to_le_bytes()[0]
+    }
+}
+
+/// Corrects a probability by what came of it before, in each of some situations.
+#[derive(Debug)]
+struct Correction {
+    slots: Vec<u16>,
+}
+
+/// The logits between which a correction is a line.
+const CELLS: usize = 33;
+
+impl Correction {
+    fn new(sets: usize) -> Self {
+        let row: Vec<u16> = (0..CELLS).map(|cell| {
+            let logit = (i32::try_from(cell).expect("few") - 16) * 128;
+            clamp_u16(squash_exact(logit.clamp(-LOGIT_MAX, LOGIT_MAX)))
+        }).collect();
+        Self { slots: row.repeat(sets) }
+    }
+
+    /// The corrected probability, and where it came from.
+    fn refine(&self, set: usize, logit: i32) -> (u32, usize) {
+        let from_start = (logit + 2048).cast_unsigned() as usize;
+        let (cell, within) = (from_start >> 7, from_start as u32 & 127);
+        let at = set * CELLS + cell;
+        let p = (u32::from(self.slots[at]) * (128 - within) + u32::from(self.slots[at + 1]) * within) >> 7;
+        (p, if within >= 64 { at + 1 } else { at })
+    }
+
+    fn teach(&mut self, at: usize, bit: bool) {
+        let slot = &mut self.slots[at];
+        if bit {
+            *slot += (0xFFFF - *slot) >> 6;
+        } else {
+            *slot -= *slot >> 6;
+        }
     }
 }
 
@@ -494,3 +541,5 @@ impl Numbers {
         bit
     }
 }
+
+fn knob(n: &str, d: i64) -> i64 { std::env::var(n).ok().and_then(|v| v.parse().ok()).unwrap_or(d) }

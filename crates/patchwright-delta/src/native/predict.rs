@@ -270,6 +270,11 @@ impl<'a> Predictor<'a> {
         self.new_section.number
     }
 
+    /// Whether the section that [`Predictor::new_section`] found last is one of code.
+    pub(super) fn new_is_code(&self) -> bool {
+        self.new_section.section.is_some_and(|section| section.code)
+    }
+
     fn reference(&self, reference: Reference, new: u32, step: u8) -> Unit {
         let images = self.images;
         let (target, trust) = self.resolve(reference.target);

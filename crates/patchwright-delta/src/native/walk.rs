@@ -51,7 +51,7 @@ impl<'a, E: Engine> Walk<'a, E> {
             engine,
             predictor: Predictor::new(images),
             coder: Units::new(images, tables),
-            literals: Literals::new(matches, tables),
+            literals: Literals::new(matches, tables, images.old_layout.machine),
             spent: vec![[0; PURPOSES]; images.new_layout.sections.len() + 1],
         }
     }
@@ -82,6 +82,7 @@ impl<'a, E: Engine> Walk<'a, E> {
         }
         let before = self.engine.cost();
         let section = self.predictor.new_section(start + narrow(from));
+        self.literals.enter(from, self.predictor.new_is_code());
         for at in from..to {
             if self.engine.exhausted() {
                 break;
@@ -271,6 +272,7 @@ impl<'a> Units<'a> {
             ],
             guess: Some((self.replaced[slot], 1 + usize::from(step.min(15)))),
             set: usize::from(step > 0),
+            last: usize::from(byte),
         };
         out[here] = self.bytes.code(engine, &context, actual);
         self.replaced[slot] = out[here];
@@ -372,6 +374,7 @@ impl<'a> Units<'a> {
                 ],
                 guess: same.then_some((expected, 20 + index(at))),
                 set: set * 2 + usize::from(same),
+                last: usize::from(expected),
             };
             let byte = self.targets.code(engine, &context, (number >> shift).to_le_bytes()[0]);
             same &= byte == expected;
