@@ -11,6 +11,9 @@ use super::model::{Engine, Numbers};
 /// The most covers of a body: what a reader keeps for each is bounded, so is the number.
 pub(super) const MAX_COVERS: usize = 1 << 19;
 
+/// Differences of offsets are below 2^32 either way, hence below 2^34 as zigzags.
+const MASK: u64 = (1 << 40) - 1;
+
 /// The kinds of numbers, each with statistics of its own.
 #[derive(Clone, Copy)]
 enum Kind {
@@ -22,9 +25,8 @@ enum Kind {
     Memory,
     Covers,
     Literals,
-    /// Three of them, by the size of the literals before.
     Cover,
-    Seek = 11,
+    Seek,
 }
 
 const KINDS: usize = 16;
@@ -61,7 +63,7 @@ struct Coder<'e, E> {
 
 impl<E: Engine> Coder<'_, E> {
     fn number(&mut self, kind: Kind, value: u64) -> u64 {
-        self.numbers.code(self.engine, kind as usize, value)
+        self.numbers.code(self.engine, kind as usize, [0, 0], value)
     }
 
     /// A number of 32 bits as a difference to what is expected.
@@ -134,14 +136,18 @@ impl<E: Engine> Coder<'_, E> {
         let count = self.number(Kind::Covers, covers.len() as u64);
         let count = usize::try_from(count).ok().filter(|count| *count <= MAX_COVERS).ok_or("too many covers")?;
         let (mut old_end, mut new_end) = (0u64, 0u64);
+        // How long the numbers of the last cover were.
+        let mut last = [0, 0];
         for number in 0..count {
             let cover = covers.get(number).copied().unwrap_or(Cover { old_offset: 0, new_offset: 0, len: 0 });
-            let literals = self.number(Kind::Literals, cover.new_offset.wrapping_sub(new_end) & 0xFF_FFFF_FFFF);
-            let class = (literals > 0) as usize + (literals > 16) as usize;
-            let len = self.numbers.code(self.engine, Kind::Cover as usize + class, cover.len);
+            let bits = |value: u64| 64 - value.leading_zeros();
+            let literals = cover.new_offset.wrapping_sub(new_end) & MASK;
+            let literals = self.numbers.code(self.engine, Kind::Literals as usize, last, literals);
+            let len = self.numbers.code(self.engine, Kind::Cover as usize, [bits(literals), last[1]], cover.len);
             let expected = old_end.saturating_add(literals);
-            let seek = crate::format::zigzag(cover.old_offset.wrapping_sub(expected).cast_signed()) & 0xFF_FFFF_FFFF;
-            let seek = self.numbers.code(self.engine, Kind::Seek as usize + class, seek);
+            let seek = crate::format::zigzag(cover.old_offset.wrapping_sub(expected).cast_signed()) & MASK;
+            let seek = self.numbers.code(self.engine, Kind::Seek as usize, [bits(literals), last[0] << 8 | bits(len)], seek);
+            last = [bits(seek), bits(len)];
             let old_offset = expected.checked_add_signed(crate::format::unzigzag(seek));
             let old_offset = old_offset.ok_or("a cover starts before the old file")?;
             let made = Cover { old_offset, new_offset: new_end.saturating_add(literals), len };

@@ -501,31 +501,36 @@ impl Correction {
 /// Codes whole numbers by their length in bits and the bits themselves.
 #[derive(Debug)]
 pub(super) struct Numbers {
-    slots: Vec<Slot>,
+    flags: Flags,
 }
+
+/// Numbers are below two to this power.
+const NUMBER_BITS: u32 = 40;
+
+/// How many bits after the first have statistics; the others are as good as random.
+const MODELLED: u32 = 4;
 
 impl Numbers {
     pub(super) fn new(kinds: usize) -> Self {
-        Self { slots: vec![FRESH; kinds * 1024] }
+        Self { flags: Flags::new(16, kinds, 4) }
     }
 
-    /// Codes `value`; `kind` chooses the statistics. Values are below 2^40.
-    pub(super) fn code<E: Engine>(&mut self, engine: &mut E, kind: usize, value: u64) -> u64 {
+    /// Codes `value`; `kind` (below the number of kinds) and two more facts choose the statistics.
+    pub(super) fn code<E: Engine>(&mut self, engine: &mut E, kind: usize, facts: [u32; 2], value: u64) -> u64 {
         let bits = 64 - value.leading_zeros();
         // The length as a number of six bits, highest first.
-        let mut tree = 1usize;
+        let mut tree = 1u32;
         for shift in (0..6).rev() {
-            let bit = self.one(engine, kind * 1024 + tree, bits >> shift & 1 == 1);
-            tree = tree << 1 | usize::from(bit);
+            let bit = self.one(engine, kind, facts, tree, bits >> shift & 1 == 1);
+            tree = tree << 1 | u32::from(bit);
         }
-        let len = (tree & 63).min(40) as u32;
-        // The highest three bits after the first have statistics, the rest has none worth keeping.
+        let len = (tree & 63).min(NUMBER_BITS);
         let mut made = u64::from(len > 0);
-        for (number, shift) in (0..len.saturating_sub(1)).rev().enumerate() {
+        for shift in (0..len.saturating_sub(1)).rev() {
             let wanted = value >> shift & 1 == 1;
-            let bit = if number < 3 {
-                let place = 64 + len as usize * 16 + (made as usize & 15);
-                self.one(engine, kind * 1024 + place, wanted)
+            let bit = if shift + 1 + MODELLED >= len {
+                let node = 64 + len * 32 + (made & 31) as u32;
+                self.one(engine, kind, facts, node, wanted)
             } else {
                 engine.bit(wanted, 1 << 15)
             };
@@ -534,11 +539,10 @@ impl Numbers {
         made
     }
 
-    fn one<E: Engine>(&mut self, engine: &mut E, place: usize, bit: bool) -> bool {
-        let slot = &mut self.slots[place];
-        let bit = engine.bit(bit, (*slot >> 16).clamp(32, 0xFFE0));
-        teach(slot, bit, 60);
-        bit
+    fn one<E: Engine>(&mut self, engine: &mut E, kind: usize, [a, b]: [u32; 2], node: u32, bit: bool) -> bool {
+        let here = node | (kind as u32) << 12;
+        let contexts = [here, hash2(here, a << 1), hash2(here, b << 1 | 1), hash2(hash2(here, a), b)];
+        self.flags.code(engine, kind, contexts, bit)
     }
 }
 
