@@ -209,7 +209,11 @@ impl<'a> Units<'a> {
         let before = engine.cost();
         let mut purpose = Spent::Bytes;
         match unit {
-            Unit::Byte { old, byte, step } => self.byte(engine, (*old, *byte, *step), out, here),
+            Unit::Byte { old, byte, step } => {
+                if self.byte(engine, (*old, *byte, *step), out, here) {
+                    purpose = Spent::Flags;
+                }
+            }
             Unit::Reference { .. } => {
                 purpose = Spent::Targets;
                 self.reference(engine, unit, out, here, new);
@@ -237,7 +241,7 @@ impl<'a> Units<'a> {
         u32::from_le_bytes([a, b, c, 0])
     }
 
-    fn byte<E: Engine>(&mut self, engine: &mut E, (old, byte, step): (u32, u8, u8), out: &mut [u8], here: usize) {
+    fn byte<E: Engine>(&mut self, engine: &mut E, (old, byte, step): (u32, u8, u8), out: &mut [u8], here: usize) -> bool {
         let predicted = u32::from(byte);
         let operation = if step > 0 { self.operation(old, step) } else { u32::from(out_before(self.images.old, index(old), 1)) };
         let previous = u32::from(out_before(out, here, 1));
@@ -258,7 +262,7 @@ impl<'a> Units<'a> {
         self.miss(missed);
         if !missed {
             out[here] = byte;
-            return;
+            return true;
         }
         let before = u32::from(out_before(out, here, 2));
         let context = ByteContext {
@@ -276,6 +280,7 @@ impl<'a> Units<'a> {
         };
         out[here] = self.bytes.code(engine, &context, actual);
         self.replaced[slot] = out[here];
+        false
     }
 
     fn reference<E: Engine>(&mut self, engine: &mut E, unit: &Unit, out: &mut [u8], here: usize, new: u32) {
