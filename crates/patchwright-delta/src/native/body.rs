@@ -41,7 +41,7 @@ impl Shape {
     #[cfg(feature = "create")]
     pub(super) fn choose(old_len: u32, extra_len: u32, new_len: u32, literal_bytes: u64) -> Self {
         // Tables as large as what they can learn from.
-        let log = (literal_bytes / 4).max(1).ilog2().clamp(13, *TABLE_LOGS.end());
+        let log = (literal_bytes / 2 + u64::from(new_len) / 64).max(1).ilog2().clamp(14, *TABLE_LOGS.end());
         let segment_len = (new_len / 2).next_multiple_of(1 << 20).clamp(1 << 20, MAX_SEGMENT);
         Self { old_len, extra_len, new_len, segment_len, table_log: log, old_index: literal_bytes >= 4096 }
     }
