@@ -93,7 +93,7 @@ impl<'a> Literals<'a> {
         Self {
             index,
             near: vec![0; 1 << 16],
-            bytes: Bytes::new(tables.log, 16, 8),
+            bytes: Bytes::new(tables.log, 16, 8, 256),
             copy: None,
             machine,
             code: false,

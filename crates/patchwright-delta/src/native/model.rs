@@ -396,13 +396,15 @@ pub(super) struct ByteContext<const N: usize> {
 pub(super) const GUESS_GRADES: usize = 64;
 
 impl Bytes {
-    pub(super) fn new(log: u32, sets: usize, inputs: usize) -> Self {
+    /// Tables of `2^log` rows; `sets` situations, each with weights for so many inputs and a guess; corrections for
+    /// `lasts` bytes.
+    pub(super) fn new(log: u32, sets: usize, inputs: usize, lasts: usize) -> Self {
         Self {
             rows: Rows::new(log),
             mixer: Mixer::new(sets * 256, inputs + 1, knob("SP1",40) as i32),
             second: Mixer::new(GUESS_GRADES * 2, inputs + 1, knob("SP2",32) as i32),
             adjust: vec![FRESH; GUESS_GRADES * 2 * 8],
-            correction: Correction::new(1 << 16), sse: knob("SSE", 2) as u32,
+            correction: Correction::new(lasts * 256), sse: knob("SSE", 2) as u32,
             limit: knob("LIM",127) as u32,
         }
     }
