@@ -40,14 +40,26 @@ const MAX_JOIN: u64 = 4096;
 /// Makes the best of `covers`, which are in order and lie inside `output`, at `start` of the new file.
 ///
 /// They may touch but not overlap.
-pub(super) fn refine(old: &dyn ReadAt, output: &[u8], start: u64, covers: Vec<Cover>, costs: &Costs) -> io::Result<Vec<Cover>> {
+pub(super) fn refine(
+    old: &dyn ReadAt,
+    output: &[u8],
+    start: u64,
+    covers: Vec<Cover>,
+    costs: &Costs,
+) -> io::Result<Vec<Cover>> {
     let mut old = CachedOld::new(old);
     let joined = join(&mut old, output, start, covers, costs)?;
     let kept = drop_costly(&mut old, output, start, joined, costs)?;
     join(&mut old, output, start, kept, costs)
 }
 
-fn join(old: &mut CachedOld<'_>, output: &[u8], start: u64, covers: Vec<Cover>, costs: &Costs) -> io::Result<Vec<Cover>> {
+fn join(
+    old: &mut CachedOld<'_>,
+    output: &[u8],
+    start: u64,
+    covers: Vec<Cover>,
+    costs: &Costs,
+) -> io::Result<Vec<Cover>> {
     let mut joined: Vec<Cover> = Vec::with_capacity(covers.len());
     for cover in covers {
         match joined.last_mut() {
@@ -66,19 +78,33 @@ fn on_one_diagonal(before: Cover, after: Cover) -> bool {
 }
 
 /// Whether the bytes between two covers are cheaper as covered bytes with corrections.
-fn gap_pays(old: &mut CachedOld<'_>, output: &[u8], start: u64, before: Cover, after: Cover, costs: &Costs) -> io::Result<bool> {
+fn gap_pays(
+    old: &mut CachedOld<'_>,
+    output: &[u8],
+    start: u64,
+    before: Cover,
+    after: Cover,
+    costs: &Costs,
+) -> io::Result<bool> {
     let gap =
         Cover { old_offset: before.old_end(), new_offset: before.new_end(), len: after.new_offset - before.new_end() };
     let literal = signed(gap.len) * costs.literal + costs.cover_on_diagonal;
     Ok(signed(differences(old, output, start, gap)?) * costs.correction <= literal)
 }
 
-fn drop_costly(old: &mut CachedOld<'_>, output: &[u8], start: u64, covers: Vec<Cover>, costs: &Costs) -> io::Result<Vec<Cover>> {
+fn drop_costly(
+    old: &mut CachedOld<'_>,
+    output: &[u8],
+    start: u64,
+    covers: Vec<Cover>,
+    costs: &Costs,
+) -> io::Result<Vec<Cover>> {
     let mut kept: Vec<Cover> = Vec::with_capacity(covers.len());
     for cover in covers {
         let goes_on = kept.last().is_some_and(|last| on_one_diagonal(*last, cover));
         let cost = if goes_on { costs.cover_on_diagonal } else { costs.cover };
-        let worth = |differences: u64| signed(cover.len) * costs.literal - signed(differences) * costs.correction > cost;
+        let worth =
+            |differences: u64| signed(cover.len) * costs.literal - signed(differences) * costs.correction > cost;
         // Long covers come from the matchers only when they pay.
         if cover.len >= MAX_JOIN || worth(differences(old, output, start, cover)?) {
             kept.push(cover);

@@ -34,7 +34,11 @@ pub(crate) fn fill_gaps(
             let from = other.new_offset.max(end);
             let to = other.new_end().min(cover.new_offset);
             if from < to {
-                all.push(Cover { old_offset: other.old_offset + (from - other.new_offset), new_offset: from, len: to - from });
+                all.push(Cover {
+                    old_offset: other.old_offset + (from - other.new_offset),
+                    new_offset: from,
+                    len: to - from,
+                });
             }
             if other.new_end() > cover.new_offset {
                 break;

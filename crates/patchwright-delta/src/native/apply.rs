@@ -10,11 +10,11 @@ use crate::format::malformed;
 
 use super::body::{self, Parts};
 use super::code::{index, relocated};
+use super::coder::Decoder;
 use super::head::{self, Head};
 use super::image::Layout;
 use super::literals::OldIndex;
 use super::map::AddressMap;
-use super::model::Decoder;
 use super::predict::Images;
 use super::tables;
 use super::walk::{Tables, Walk};
@@ -55,8 +55,14 @@ pub fn apply(
     if extra.len() != index(shape.extra_len) {
         return Err(malformed("head", 0, "what is made anew has another length"));
     }
-    let images =
-        Images { old, extra: &extra, old_layout: &old_layout, new_layout: &head.new_layout, relocated: &relocated, map: &map };
+    let images = Images {
+        old,
+        extra: &extra,
+        old_layout: &old_layout,
+        new_layout: &head.new_layout,
+        relocated: &relocated,
+        map: &map,
+    };
     let matches = OldIndex::new(old, shape.old_index);
     let segments = body::segments(shape.new_len, shape.segment_len);
     let make = |number: usize| make_segment(&parts, number, segments[number], &head.covers, &images, &matches);
@@ -65,7 +71,10 @@ pub fn apply(
             [one] => vec![make(*one)],
             many => thread::scope(|scope| {
                 let started: Vec<_> = many.iter().map(|number| scope.spawn(|| make(*number))).collect();
-                started.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+                started
+                    .into_iter()
+                    .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                    .collect()
             }),
         };
         for bytes in made {

@@ -84,7 +84,9 @@ pub(super) fn goal(form: Form, word: u32, target: u32, address: u32) -> u32 {
         Form::Literal => address.wrapping_add(signed(word >> 5, 19) << 2),
         Form::Adr => address.wrapping_add(adr_bits(word)),
         Form::Adrp => (address & !0xFFF).wrapping_add(adr_bits(word) << 12) | (target & 0xFFF),
-        Form::Low { shift } => (target & !0xFFF) | ((word >> 10 & 0xFFF) << shift & 0xFFF) | (target & ((1 << shift) - 1)),
+        Form::Low { shift } => {
+            (target & !0xFFF) | ((word >> 10 & 0xFFF) << shift & 0xFFF) | (target & ((1 << shift) - 1))
+        }
         Form::Relative { .. } | Form::Absolute => target,
     }
 }

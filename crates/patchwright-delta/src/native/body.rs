@@ -17,6 +17,9 @@ pub const DRAFT_VERSION: u8 = 0xD2;
 /// The least and the largest size of the tables of a segment, as powers of two of 64 bytes.
 const TABLE_LOGS: std::ops::RangeInclusive<u32> = 10..=17;
 
+/// The shortest segment, the last one apart: each costs the making of its tables.
+const MIN_SEGMENT: u32 = 1 << 20;
+
 /// The longest segment.
 const MAX_SEGMENT: u32 = 16 << 20;
 
@@ -42,7 +45,7 @@ impl Shape {
     pub(super) fn choose(old_len: u32, extra_len: u32, new_len: u32, literal_bytes: u64) -> Self {
         // Tables as large as what they can learn from.
         let log = (literal_bytes / 2 + u64::from(new_len) / 64).max(1).ilog2().clamp(14, *TABLE_LOGS.end());
-        let segment_len = (new_len / 2).next_multiple_of(1 << 20).clamp(1 << 20, MAX_SEGMENT);
+        let segment_len = (new_len / 2).next_multiple_of(MIN_SEGMENT).clamp(MIN_SEGMENT, MAX_SEGMENT);
         Self { old_len, extra_len, new_len, segment_len, table_log: log, old_index: literal_bytes >= 4096 }
     }
 }
@@ -113,13 +116,16 @@ pub(super) fn read(body: &[u8]) -> Result<Parts<'_>, ApplyError> {
     let mut rest = &body[4..];
     let mut number = || -> Result<u32, ApplyError> {
         let value = take_varint(&mut rest).map_err(bad)?;
-        u32::try_from(value).ok().filter(|value| i32::try_from(*value).is_ok()).ok_or_else(|| bad("a length exceeds 2 GiB"))
+        u32::try_from(value)
+            .ok()
+            .filter(|value| i32::try_from(*value).is_ok())
+            .ok_or_else(|| bad("a length exceeds 2 GiB"))
     };
     let (old_len, extra_len, new_len, segment_len) = (number()?, number()?, number()?, number()?);
     if extra_len > old_len {
         return Err(bad("more is made anew than there was"));
     }
-    if segment_len == 0 || segment_len > MAX_SEGMENT {
+    if !(MIN_SEGMENT..=MAX_SEGMENT).contains(&segment_len) {
         return Err(bad("its segments have an impossible length"));
     }
     let head_len = number()?;

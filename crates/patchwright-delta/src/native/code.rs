@@ -44,9 +44,7 @@ impl Form {
     /// The address that `word` refers to when it stands at `address`; `None` for the forms of AArch64.
     pub(super) fn target(self, word: u32, address: u32, base_low: u32) -> Option<u32> {
         match self {
-            Self::Relative { after } => {
-                Some(address.wrapping_add(4).wrapping_add(u32::from(after)).wrapping_add(word))
-            }
+            Self::Relative { after } => Some(address.wrapping_add(4).wrapping_add(u32::from(after)).wrapping_add(word)),
             Self::Absolute => Some(word.wrapping_sub(base_low)),
             _ => None,
         }
@@ -118,8 +116,7 @@ impl Page {
     /// Puts the fields that relocations name in place of whatever was decoded there.
     fn add_relocated(&mut self, bytes: &[u8], layout: &Layout, relocated: &[u32], (start, end): (u32, u32)) {
         let first = relocated.partition_point(|at| *at < start);
-        let here: Vec<u32> =
-            relocated[first..].iter().copied().take_while(|at| at.saturating_add(4) <= end).collect();
+        let here: Vec<u32> = relocated[first..].iter().copied().take_while(|at| at.saturating_add(4) <= end).collect();
         if here.is_empty() {
             return;
         }
@@ -139,14 +136,7 @@ impl Page {
     }
 }
 
-fn scan_x86(
-    code: &[u8],
-    from: u32,
-    address: u32,
-    layout: &Layout,
-    steps: &mut [u8],
-    references: &mut Vec<Reference>,
-) {
+fn scan_x86(code: &[u8], from: u32, address: u32, layout: &Layout, steps: &mut [u8], references: &mut Vec<Reference>) {
     let wide = layout.machine == Machine::X64;
     let (low_address, high_address) = (0x1000, layout.memory_end());
     let base_low = layout.code_base();
@@ -223,7 +213,7 @@ pub(super) fn relocated(bytes: &[u8], layout: &Layout) -> Vec<u32> {
     if layout.machine != Machine::X86 {
         return places;
     }
-    for (page, entry) in super::tables::entries(table) {
+    for (page, entry) in super::tables::entries(table).take(super::tables::MAX_ENTRIES) {
         if entry >> 12 != HIGHLOW {
             continue;
         }

@@ -5,16 +5,17 @@ use std::io;
 use rayon::prelude::*;
 
 use crate::cover::Cover;
-use crate::create::matching;
 use crate::create::CreateError;
+use crate::create::matching;
 
 use super::body::{self, Shape};
 use super::code::{index, narrow, relocated};
+use super::coder::Encoder;
 use super::head::{self, Head, MAX_COVERS};
 use super::image::Layout;
 use super::literals::OldIndex;
 use super::map::AddressMap;
-use super::model::{Encoder, scatter};
+use super::mix::scatter;
 use super::predict::Images;
 use super::tables;
 use super::view;
@@ -126,7 +127,6 @@ fn find_covers(
         let (mut old_found, mut new_found) = (old_found.clone(), new_found.clone());
         view::add_words(old, old_layout, &holds, &mut old_found);
         view::add_words(new, new_layout, &new_holds, &mut new_found);
-        if std::env::var_os("PW_DEBUG").is_some() { eprintln!("{holds:?}"); }
         let swapped: Vec<Cover> = covers.iter().map(|cover| cover.swapped()).collect();
         let back = AddressMap::new(new_layout, old_layout, &turn(pairs, old_layout.sections.len()), &swapped);
         // A target is named by where it is in the new image, if covers say so.

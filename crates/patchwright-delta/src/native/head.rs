@@ -5,8 +5,9 @@
 
 use crate::cover::Cover;
 
+use super::coder::Engine;
 use super::image::{Layout, MAX_SECTIONS, Origin, Section};
-use super::model::{Engine, Numbers};
+use super::model::Numbers;
 
 /// The most covers of a body: what a reader keeps for each is bounded, so is the number.
 pub(super) const MAX_COVERS: usize = 1 << 19;
@@ -112,7 +113,9 @@ impl<E: Engine> Coder<'_, E> {
             pairs.push(pair);
         }
         let ordered = made.sections.windows(2).all(|two| {
-            two[1].file_len == 0 || (two[0].file_len > 0 && two[0].offset.checked_add(two[0].file_len).is_some_and(|end| end <= two[1].offset))
+            two[1].file_len == 0
+                || (two[0].file_len > 0
+                    && two[0].offset.checked_add(two[0].file_len).is_some_and(|end| end <= two[1].offset))
         });
         if !ordered {
             return Err("its sections are out of order");
@@ -146,7 +149,8 @@ impl<E: Engine> Coder<'_, E> {
             let len = self.numbers.code(self.engine, Kind::Cover as usize, [bits(literals), last[1]], cover.len);
             let expected = old_end.saturating_add(literals);
             let seek = crate::format::zigzag(cover.old_offset.wrapping_sub(expected).cast_signed()) & MASK;
-            let seek = self.numbers.code(self.engine, Kind::Seek as usize, [bits(literals), last[0] << 8 | bits(len)], seek);
+            let seek =
+                self.numbers.code(self.engine, Kind::Seek as usize, [bits(literals), last[0] << 8 | bits(len)], seek);
             last = [bits(seek), bits(len)];
             let old_offset = expected.checked_add_signed(crate::format::unzigzag(seek));
             let old_offset = old_offset.ok_or("a cover starts before the old file")?;
@@ -171,7 +175,8 @@ impl<E: Engine> Coder<'_, E> {
 
 /// How far a section's number is from the one expected, as an unsigned number.
 fn distance(pair: usize, next: usize) -> u64 {
-    crate::format::zigzag(pair as i64 - next as i64)
+    let signed = |n: usize| i64::try_from(n).expect("at most a thousand sections");
+    crate::format::zigzag(signed(pair) - signed(next))
 }
 
 fn at_distance(next: usize, distance: u64) -> Option<usize> {

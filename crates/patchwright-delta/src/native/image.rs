@@ -96,8 +96,9 @@ impl Layout {
             section.file_len = section.file_len.min(file_len - section.offset);
             section.memory_len = section.memory_len.max(section.file_len);
         }
-        let order =
-            |s: &Section| (s.file_len == 0, if s.file_len == 0 { 0 } else { s.offset }, s.address, s.file_len, s.memory_len);
+        let order = |s: &Section| {
+            (s.file_len == 0, if s.file_len == 0 { 0 } else { s.offset }, s.address, s.file_len, s.memory_len)
+        };
         let mut numbered: Vec<(usize, Section)> = self.sections.into_iter().enumerate().collect();
         numbered.sort_unstable_by_key(|(number, section)| (order(section), *number));
         let mut end = 0;
@@ -243,9 +244,15 @@ fn elf(bytes: &[u8]) -> Option<Layout> {
     for number in 0..u64::from(count) {
         let at = table.checked_add(number * u64::from(entry_len))?;
         let at_word = |wide_at: u64, narrow_at: u64| {
-            if wide { fields.u64(at.checked_add(wide_at)?) } else { fields.u32(at.checked_add(narrow_at)?).map(u64::from) }
+            if wide {
+                fields.u64(at.checked_add(wide_at)?)
+            } else {
+                fields.u32(at.checked_add(narrow_at)?).map(u64::from)
+            }
         };
-        let at_u32 = |at: u64, wide_at: u64, narrow_at: u64| fields.u32(at.checked_add(if wide { wide_at } else { narrow_at })?);
+        let at_u32 = |at: u64, wide_at: u64, narrow_at: u64| {
+            fields.u32(at.checked_add(if wide { wide_at } else { narrow_at })?)
+        };
         let kind = fields.u32(at.checked_add(4)?)?;
         let (flags, address) = (at_word(8, 8)?, at_word(16, 12)?);
         let (offset, len) = (at_word(24, 16)?, at_word(32, 20)?);
@@ -296,8 +303,14 @@ fn pe(bytes: &[u8]) -> Option<Layout> {
     let table = optional + u64::from(fields.u16(header + 20)?);
     // The headers are in memory too, at the base of the image.
     let headers_len = u64::from(fields.u32(optional + 60)?);
-    let mut found =
-        vec![Found { offset: 0, file_len: headers_len, address: base, memory_len: headers_len, code: false, origin: Origin::Text }];
+    let mut found = vec![Found {
+        offset: 0,
+        file_len: headers_len,
+        address: base,
+        memory_len: headers_len,
+        code: false,
+        origin: Origin::Text,
+    }];
     for number in 0..count {
         let at = table + number * 40;
         let memory_len = u64::from(fields.u32(at + 8)?);
@@ -305,7 +318,14 @@ fn pe(bytes: &[u8]) -> Option<Layout> {
         let file_len = u64::from(fields.u32(at + 16)?);
         let flags = fields.u32(at + 36)?;
         let offset = u64::from(fields.u32(at + 20)?);
-        found.push(Found { offset, file_len, address, memory_len, code: flags & (CODE | EXECUTE) != 0, origin: Origin::Text });
+        found.push(Found {
+            offset,
+            file_len,
+            address,
+            memory_len,
+            code: flags & (CODE | EXECUTE) != 0,
+            origin: Origin::Text,
+        });
     }
     let mut layout = based(machine, base, found);
     // Directory 5 holds the base relocations.
@@ -348,7 +368,14 @@ fn mach(bytes: &[u8]) -> Option<Layout> {
                 let (address, len) = (fields.u64(section + 32)?, fields.u64(section + 40)?);
                 let (offset, flags) = (u64::from(fields.u32(section + 48)?), fields.u32(section + 64)?);
                 let file_len = if ZEROFILL.contains(&(flags & 0xFF)) { 0 } else { len };
-                found.push(Found { offset, file_len, address, memory_len: len, code: flags & INSTRUCTIONS != 0, origin: Origin::Text });
+                found.push(Found {
+                    offset,
+                    file_len,
+                    address,
+                    memory_len: len,
+                    code: flags & INSTRUCTIONS != 0,
+                    origin: Origin::Text,
+                });
             }
         }
         at = at.checked_add(len)?;

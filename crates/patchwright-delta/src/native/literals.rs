@@ -1,8 +1,10 @@
 //! Bytes of the new file that resemble nothing at their place: coded one by one, with what is alike elsewhere as a guess.
 
 use super::code::{index, narrow};
+use super::coder::Engine;
 use super::image::Machine;
-use super::model::{ByteContext, Bytes, Engine, hash2, scatter};
+use super::mix::{hash2, scatter};
+use super::model::{ByteContext, Bytes};
 use super::walk::{Tables, out_before};
 use super::x86;
 
@@ -51,7 +53,8 @@ impl<'a> OldIndex<'a> {
 }
 
 fn hash(bytes: &[u8]) -> usize {
-    let mixed = bytes.iter().fold(0u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193).rotate_left(7));
+    let mixed =
+        bytes.iter().fold(0u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193).rotate_left(7));
     scatter(mixed, 11) as usize
 }
 

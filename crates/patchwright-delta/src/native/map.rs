@@ -25,7 +25,11 @@ pub(super) struct AddressMap {
     first: Vec<u32>,
 }
 
+/// The size of a page of addresses, as a power of two.
 const PAGE_BITS: u32 = 10;
+
+/// More parts of covers than this do not count: a bound on memory for hostile bodies.
+const MAX_PIECES: usize = 1 << 20;
 
 /// The most pages of addresses that are indexed; beyond, the last entry serves.
 const MAX_PAGES: usize = 1 << 20;
@@ -33,7 +37,7 @@ const MAX_PAGES: usize = 1 << 20;
 impl AddressMap {
     /// Builds the map. `pairs` holds, for each section of the new image, the number of the old one that became it.
     pub(super) fn new(old: &Layout, new: &Layout, pairs: &[Option<usize>], covers: &[Cover]) -> Self {
-        let moved = disjoint(covers.iter().flat_map(|cover| pieces(old, new, *cover)).collect());
+        let moved = disjoint(covers.iter().flat_map(|cover| pieces(old, new, *cover)).take(MAX_PIECES).collect());
         let mut steps = Vec::with_capacity(moved.len() * 2 + old.sections.len() + 1);
         let mut sections: Vec<(u32, u32)> = Vec::new();
         for (section, pair) in new.sections.iter().zip(pairs) {

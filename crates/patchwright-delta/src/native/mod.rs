@@ -9,7 +9,7 @@
 //! | `map` | covers → where each address went |
 //! | `tables` | the map → tables that a linker would make again |
 //! | `predict` | old bytes and the map → what the new bytes probably are |
-//! | `model` | bits ⇄ bytes, by mixed predictions |
+//! | `coder`, `mix`, `model` | bits ⇄ bytes; probabilities; what is mixed for flags, bytes and numbers |
 //! | `walk`, `literals` | one segment of the new file, both ways |
 //! | `head`, `body` | the covers and sections of a body; its outside |
 //! | `create`, `view` | the search for covers, and everything together |
@@ -19,12 +19,14 @@ mod apply;
 mod arm64;
 mod body;
 mod code;
+mod coder;
 #[cfg(feature = "create")]
 mod create;
 mod head;
 mod image;
 mod literals;
 mod map;
+mod mix;
 mod model;
 mod predict;
 mod tables;

@@ -1,283 +1,21 @@
-//! Adaptive probabilities, their mixing, and the binary range coder, all in integers.
-//!
-//! Every decision is one bit with a probability of sixteen bits. A model predicts it from several contexts; a mixer
-//! weighs the predictions by how good they were, in the logistic domain. Encoder and decoder run the same code over
-//! the trait [`Engine`]; nothing here depends on the width of the machine's words or on rounding of floats.
+//! Models of flags, bytes and numbers: contexts are looked up, mixed, and taught what came.
 
-/// Where bits come from or go to. An encoder writes `bit` and returns it; a decoder ignores it and returns the bit read.
-pub(super) trait Engine {
-    /// Whether the bits are known: an encoder.
-    const WRITES: bool;
+#![allow(clippy::cast_possible_truncation, reason = "places in tables are masked, nodes of trees are below 256")]
 
-    /// Codes one bit whose probability of being set is `p / 65536`, `p` in `1..=65535`.
-    fn bit(&mut self, bit: bool, p: u32) -> bool;
+use super::coder::Engine;
+use super::mix::{COUNT_MASK, Correction, FRESH, MAX_INPUTS, Mixer, Slot, hash2, logit, mean, scatter, teach};
 
-    /// Whether more was read than there is: what was decoded since then means nothing.
-    fn exhausted(&self) -> bool;
+/// How fast weights follow: of flags, of bytes, and of bytes by how good a guess there is.
+const FLAG_SPEED: i32 = 40;
+const BYTE_SPEED: i32 = 40;
+const GUESS_SPEED: i32 = 32;
 
-    /// The cost so far in 1/256 bits, where costs are counted.
-    fn cost(&self) -> u64 {
-        0
-    }
-}
+/// How far slots count, hence how slow they become: of flags and of bytes.
+const FLAG_LIMIT: u32 = 40;
+const BYTE_LIMIT: u32 = 127;
 
-/// Writes bits as an arithmetic code.
-#[derive(Debug)]
-pub(super) struct Encoder {
-    low: u32,
-    high: u32,
-    cost: u64,
-    pub(super) bytes: Vec<u8>,
-}
-
-impl Encoder {
-    pub(super) fn new() -> Self {
-        Self { low: 0, high: u32::MAX, cost: 0, bytes: Vec::new() }
-    }
-
-    /// Writes what is needed to tell the last bits.
-    pub(super) fn finish(mut self) -> Vec<u8> {
-        // A decoder reads zeros beyond the end. The first bytes of `low` and `high` differ, so the one above that of
-        // `low` lies between them.
-        if self.low > 0 {
-            self.bytes.push((self.low >> 24).to_le_bytes()[0] + 1);
-        }
-        self.bytes
-    }
-}
-
-fn split(low: u32, high: u32, p: u32) -> u32 {
-    let range = u64::from(high - low);
-    low + u32::try_from((range * u64::from(p)) >> 16).expect("less than the range")
-}
-
-impl Engine for Encoder {
-    const WRITES: bool = true;
-
-    fn bit(&mut self, bit: bool, p: u32) -> bool {
-        let middle = split(self.low, self.high, p);
-        if bit {
-            self.high = middle;
-        } else {
-            self.low = middle + 1;
-        }
-        while (self.low ^ self.high) >> 24 == 0 {
-            self.bytes.push(self.high.to_be_bytes()[0]);
-            self.low <<= 8;
-            self.high = self.high << 8 | 0xFF;
-        }
-        self.cost += u64::from(cost_of(if bit { p } else { 0x1_0000 - p }));
-        bit
-    }
-
-    fn exhausted(&self) -> bool {
-        false
-    }
-
-    fn cost(&self) -> u64 {
-        self.cost
-    }
-}
-
-/// What an event of probability `p / 65536` costs in 1/256 bits, by its highest bits.
-fn cost_of(p: u32) -> u32 {
-    let log = p.max(1).ilog2();
-    // Between powers of two the logarithm is near enough to a line.
-    let fraction = ((p << 8) >> log) - 256;
-    (16 - log) * 256 - fraction.min((16 - log) * 256)
-}
-
-/// Reads the bits that an [`Encoder`] wrote.
-#[derive(Debug)]
-pub(super) struct Decoder<'a> {
-    low: u32,
-    high: u32,
-    code: u32,
-    bytes: &'a [u8],
-    at: usize,
-}
-
-/// How many bytes a decoder reads ahead of what it needs.
-const AHEAD: usize = 4;
-
-impl<'a> Decoder<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
-        let mut decoder = Self { low: 0, high: u32::MAX, code: 0, bytes, at: 0 };
-        for _ in 0..AHEAD {
-            decoder.code = decoder.code << 8 | decoder.next();
-        }
-        decoder
-    }
-
-    fn next(&mut self) -> u32 {
-        let byte = self.bytes.get(self.at).copied().unwrap_or(0);
-        self.at += 1;
-        u32::from(byte)
-    }
-
-    /// Whether all bytes were used: those that were not would be someone's hiding place.
-    pub(super) fn used_up(&self) -> bool {
-        self.at >= self.bytes.len() && !self.exhausted()
-    }
-}
-
-impl Engine for Decoder<'_> {
-    const WRITES: bool = false;
-
-    fn bit(&mut self, _: bool, p: u32) -> bool {
-        let middle = split(self.low, self.high, p);
-        let bit = self.code <= middle;
-        if bit {
-            self.high = middle;
-        } else {
-            self.low = middle + 1;
-        }
-        while (self.low ^ self.high) >> 24 == 0 {
-            self.low <<= 8;
-            self.high = self.high << 8 | 0xFF;
-            self.code = self.code << 8 | self.next();
-        }
-        bit
-    }
-
-    fn exhausted(&self) -> bool {
-        self.at > self.bytes.len() + AHEAD
-    }
-}
-
-/// 65536 / (1 + e^(-x / 256)) for every 64th x from -2048 on.
-const LOGISTIC: [i32; 65] = [
-    22, 28, 36, 47, 60, 77, 98, 126, 162, 208, 267, 342, 439, 562, 720, 922, 1179, 1506, 1921, 2446, 3108, 3938, 4971,
-    6249, 7812, 9702, 11955, 14595, 17625, 21025, 24743, 28693, 32768, 36843, 40793, 44511, 47911, 50941, 53581, 55834,
-    57724, 59287, 60565, 61598, 62428, 63090, 63615, 64030, 64357, 64614, 64816, 64974, 65097, 65194, 65269, 65328,
-    65374, 65410, 65438, 65459, 65476, 65489, 65500, 65508, 65514,
-];
-
-/// The largest logit, in 1/256 nats.
-const LOGIT_MAX: i32 = 2047;
-
-/// The probability of a logit, between the entries of [`LOGISTIC`] by a line.
-const fn squash_exact(logit: i32) -> i32 {
-    let from_start = logit + 2048;
-    let (cell, within) = (from_start >> 6, from_start & 63);
-    let (left, right) = (LOGISTIC[cell.cast_unsigned() as usize], LOGISTIC[cell.cast_unsigned() as usize + 1]);
-    left + (((right - left) * within + 32) >> 6)
-}
-
-/// The probability of every logit from -2047 to 2047.
-static SQUASH: [u16; 4096] = squash_table();
-
-const fn squash_table() -> [u16; 4096] {
-    let mut table = [0; 4096];
-    let mut at = 1;
-    while at < 4096 {
-        let p = squash_exact(at - 2048);
-        table[at.cast_unsigned() as usize] = clamp_u16(p);
-        at += 1;
-    }
-    table[0] = table[1];
-    table
-}
-
-const fn clamp_u16(value: i32) -> u16 {
-    if value <= 0 {
-        0
-    } else if value >= 0xFFFF {
-        0xFFFF
-    } else {
-        (value.cast_unsigned() & 0xFFFF) as u16
-    }
-}
-
-/// The logit of every probability of twelve bits: the inverse of [`SQUASH`].
-static STRETCH: [i16; 4096] = stretch_table();
-
-const fn stretch_table() -> [i16; 4096] {
-    let mut table = [0; 4096];
-    let mut logit = -LOGIT_MAX;
-    let mut at = 0;
-    while at < 4096 {
-        let wanted = at * 16 + 8;
-        while logit < LOGIT_MAX && squash_exact(logit) < wanted {
-            logit += 1;
-        }
-        table[at.cast_unsigned() as usize] = (logit as i64 & 0xFFFF) as i16;
-        at += 1;
-    }
-    table
-}
-
-/// A probability of 22 bits that adapts, and how often it did, in ten bits.
-pub(super) type Slot = u32;
-
-/// A slot that knows nothing.
-pub(super) const FRESH: Slot = 1 << 31;
-
-const COUNT_MASK: u32 = 1023;
-
-/// How fast a slot adapts after so many bits: 65536 / (n + 1.5).
-static RATE: [i32; 1024] = rate_table();
-
-const fn rate_table() -> [i32; 1024] {
-    let mut table = [0; 1024];
-    let mut n = 0i32;
-    while n < 1024 {
-        table[n.cast_unsigned() as usize] = 131_072 / (2 * n + 3);
-        n += 1;
-    }
-    table
-}
-
-/// The logit of what a slot predicts.
-fn logit(slot: Slot) -> i32 {
-    i32::from(STRETCH[(slot >> 20) as usize])
-}
-
-/// Teaches a slot a bit; it counts no further than `limit`.
-fn teach(slot: &mut Slot, bit: bool, limit: u32) {
-    let n = *slot & COUNT_MASK;
-    let p = (*slot >> 10).cast_signed();
-    let goal = if bit { (1 << 22) - 1 } else { 0 };
-    let moved = p + ((i64::from(goal - p) * i64::from(RATE[n as usize])) >> 16) as i32;
-    *slot = moved.cast_unsigned() << 10 | (n + u32::from(n < limit));
-}
-
-/// The most predictions that are mixed for one bit.
-pub(super) const MAX_INPUTS: usize = 10;
-
-/// Weights for the mixing of predictions: one set for each situation.
-#[derive(Debug)]
-pub(super) struct Mixer {
-    weights: Vec<[i32; MAX_INPUTS]>,
-    /// How fast weights follow.
-    speed: i32,
-}
-
-/// One in weights.
-const WEIGHT_ONE: i32 = 1 << 16;
-
-impl Mixer {
-    pub(super) fn new(sets: usize, inputs: usize, speed: i32) -> Self {
-        let first = WEIGHT_ONE * knob("W0",12) as i32 / (5 * i32::try_from(inputs + 1).unwrap_or(8));
-        Self { weights: vec![[first; MAX_INPUTS]; sets], speed }
-    }
-
-    /// The probability that these logits give together, and the logit itself.
-    fn mix(&self, set: usize, logits: &[i32]) -> (u32, i32) {
-        let weights = &self.weights[set];
-        let sum: i64 = logits.iter().zip(weights).map(|(l, w)| i64::from(*l) * i64::from(*w)).sum();
-        let logit = (sum >> 16).clamp(i64::from(-LOGIT_MAX), i64::from(LOGIT_MAX)) as i32;
-        (u32::from(SQUASH[(logit + 2048).cast_unsigned() as usize]), logit)
-    }
-
-    fn teach(&mut self, set: usize, logits: &[i32], p: u32, bit: bool) {
-        let error = (i32::from(bit) << 16) - p.cast_signed();
-        for (weight, logit) in self.weights[set].iter_mut().zip(logits) {
-            let change = (i64::from(*logit) * i64::from(error) * i64::from(self.speed) + (1 << 19)) >> 20;
-            *weight = (*weight + change as i32).clamp(-(1 << 22), 1 << 22);
-        }
-    }
-}
+/// How far the slots of guesses count: they are few and see much.
+const GUESS_LIMIT: u32 = 1023;
 
 /// Mixes contexts that each have one slot: for flags.
 #[derive(Debug)]
@@ -290,7 +28,7 @@ pub(super) struct Flags {
 impl Flags {
     /// `sets` situations; slots for `2^log` contexts, which share them when they are more.
     pub(super) fn new(log: u32, sets: usize, inputs: usize) -> Self {
-        Self { slots: vec![FRESH; 1 << log], mixer: Mixer::new(sets, inputs, knob("FSP",40) as i32), limit: knob("FLIM",40) as u32 }
+        Self { slots: vec![FRESH; 1 << log], mixer: Mixer::new(sets, inputs, FLAG_SPEED), limit: FLAG_LIMIT }
     }
 
     pub(super) fn code<E: Engine, const N: usize>(
@@ -303,9 +41,7 @@ impl Flags {
         let mask = self.slots.len() - 1;
         let mut places = [0; N];
         let mut logits = [0; N];
-        for (number, ((place, logit_of), context)) in
-            (0u32..).zip(places.iter_mut().zip(&mut logits).zip(contexts))
-        {
+        for (number, ((place, logit_of), context)) in (0u32..).zip(places.iter_mut().zip(&mut logits).zip(contexts)) {
             *place = scatter(context, number) as usize & mask;
             *logit_of = logit(self.slots[*place]);
         }
@@ -317,18 +53,6 @@ impl Flags {
         }
         bit
     }
-}
-
-/// Spreads a context over all bits, differently for each number.
-pub(super) fn scatter(context: u32, number: u32) -> u32 {
-    let mixed = (context ^ number.wrapping_mul(0x9E37_79B9)).wrapping_mul(0x85EB_CA6B);
-    let mixed = (mixed ^ mixed >> 15).wrapping_mul(0xC2B2_AE35);
-    mixed ^ mixed >> 13
-}
-
-/// Two numbers to one context.
-pub(super) fn hash2(a: u32, b: u32) -> u32 {
-    (a.wrapping_mul(0x2C1B_3C6D) ^ b.wrapping_add(0x7F4A_7C15)).wrapping_mul(0x297A_2D39).rotate_left(13)
 }
 
 /// Rows of slots, a cache line each: fifteen for the bits of four, and a check word.
@@ -376,7 +100,6 @@ pub(super) struct Bytes {
     second: Mixer,
     adjust: Vec<Slot>,
     correction: Correction,
-    sse: u32,
     limit: u32,
 }
 
@@ -401,21 +124,15 @@ impl Bytes {
     pub(super) fn new(log: u32, sets: usize, inputs: usize, lasts: usize) -> Self {
         Self {
             rows: Rows::new(log),
-            mixer: Mixer::new(sets * 256, inputs + 1, knob("SP1",40) as i32),
-            second: Mixer::new(GUESS_GRADES * 2, inputs + 1, knob("SP2",32) as i32),
+            mixer: Mixer::new(sets * 256, inputs + 1, BYTE_SPEED),
+            second: Mixer::new(GUESS_GRADES * 2, inputs + 1, GUESS_SPEED),
             adjust: vec![FRESH; GUESS_GRADES * 2 * 8],
-            correction: Correction::new(lasts * 256), sse: knob("SSE", 2) as u32,
-            limit: knob("LIM",127) as u32,
+            correction: Correction::new(lasts * 256),
+            limit: BYTE_LIMIT,
         }
     }
 
-    pub(super) fn code<E: Engine, const N: usize>(
-        &mut self,
-        engine: &mut E,
-        context: &ByteContext<N>,
-        byte: u8,
-    ) -> u8 {
-        let sse = self.sse;
+    pub(super) fn code<E: Engine, const N: usize>(&mut self, engine: &mut E, context: &ByteContext<N>, byte: u8) -> u8 {
         let mut tree = 1usize;
         let mut places = [0; N];
         for (place, hash) in places.iter_mut().zip(context.contexts) {
@@ -443,10 +160,9 @@ impl Bytes {
             let set = context.set * 256 + tree;
             let (p1, l1) = self.mixer.mix(set, used);
             let (p2, l2) = self.second.mix(grade, used);
-            let mixed = (l1 + l2) / 2;
-            let p = u32::from(SQUASH[(mixed + 2048).cast_unsigned() as usize]);
+            let (p, mixed) = mean(l1, l2);
             let (refined, place) = self.correction.refine(context.last << 8 | tree, mixed);
-            let p = (p * (4 - sse) + refined * sse) >> 2;
+            let p = (p + refined) / 2;
             let bit = engine.bit(byte >> shift & 1 == 1, p.clamp(16, 0xFFF0));
             self.mixer.teach(set, used, p1, bit);
             self.second.teach(grade, used, p2, bit);
@@ -455,48 +171,11 @@ impl Bytes {
             }
             self.correction.teach(place, bit);
             if grade > 0 {
-                teach(&mut self.adjust[adjust], bit, 1023);
+                teach(&mut self.adjust[adjust], bit, GUESS_LIMIT);
             }
             tree = tree << 1 | usize::from(bit);
         }
         tree.to_le_bytes()[0]
-    }
-}
-
-/// Corrects a probability by what came of it before, in each of some situations.
-#[derive(Debug)]
-struct Correction {
-    slots: Vec<u16>,
-}
-
-/// The logits between which a correction is a line.
-const CELLS: usize = 33;
-
-impl Correction {
-    fn new(sets: usize) -> Self {
-        let row: Vec<u16> = (0..CELLS).map(|cell| {
-            let logit = (i32::try_from(cell).expect("few") - 16) * 128;
-            clamp_u16(squash_exact(logit.clamp(-LOGIT_MAX, LOGIT_MAX)))
-        }).collect();
-        Self { slots: row.repeat(sets) }
-    }
-
-    /// The corrected probability, and where it came from.
-    fn refine(&self, set: usize, logit: i32) -> (u32, usize) {
-        let from_start = (logit + 2048).cast_unsigned() as usize;
-        let (cell, within) = (from_start >> 7, from_start as u32 & 127);
-        let at = set * CELLS + cell;
-        let p = (u32::from(self.slots[at]) * (128 - within) + u32::from(self.slots[at + 1]) * within) >> 7;
-        (p, if within >= 64 { at + 1 } else { at })
-    }
-
-    fn teach(&mut self, at: usize, bit: bool) {
-        let slot = &mut self.slots[at];
-        if bit {
-            *slot += (0xFFFF - *slot) >> 6;
-        } else {
-            *slot -= *slot >> 6;
-        }
     }
 }
 
@@ -547,5 +226,3 @@ impl Numbers {
         self.flags.code(engine, kind, contexts, bit)
     }
 }
-
-fn knob(n: &str, d: i64) -> i64 { std::env::var(n).ok().and_then(|v| v.parse().ok()).unwrap_or(d) }

@@ -167,9 +167,12 @@ impl Span {
         let before = after.checked_sub(1).map(|number| (number, layout.sections[number]));
         let next = layout.sections.get(after).filter(|s| s.file_len > 0).map_or(u32::MAX, |s| s.offset);
         match before {
-            Some((number, section)) if offset < section.file_end() => {
-                Self { start: section.offset, end: section.file_end().min(next), number: number + 1, section: Some(section) }
-            }
+            Some((number, section)) if offset < section.file_end() => Self {
+                start: section.offset,
+                end: section.file_end().min(next),
+                number: number + 1,
+                section: Some(section),
+            },
             Some((_, section)) => Self { start: section.file_end(), end: next, number: 0, section: None },
             None => Self { start: 0, end: next, number: 0, section: None },
         }
@@ -314,7 +317,16 @@ impl<'a> Predictor<'a> {
         let scores = [0, 2].map(|way| self.scores[self.score(way, context[way])]);
         let way = if scores[1] > scores[0] { 2 } else { 0 };
         let second = (target != word).then_some(values[2 - way]);
-        Some(Choices { values, apply: 0b101, best: values[way], second, way, grade: u32::from(scores[way / 2] >> 12), phase: self.phase, context })
+        Some(Choices {
+            values,
+            apply: 0b101,
+            best: values[way],
+            second,
+            way,
+            grade: u32::from(scores[way / 2] >> 12),
+            phase: self.phase,
+            context,
+        })
     }
 
     fn word(&self, old: u32, new: u32, word: u32, before: &[u8], since: u32) -> Choices {
@@ -490,5 +502,5 @@ fn here_len(layout: &Layout, origin: Origin) -> u32 {
 }
 
 fn place(target: u32) -> usize {
-    super::model::scatter(target, 3) as usize % LEARNED
+    super::mix::scatter(target, 3) as usize % LEARNED
 }

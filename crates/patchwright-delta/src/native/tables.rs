@@ -11,6 +11,9 @@ use super::code::{index, narrow, word_at};
 use super::image::{Layout, Section};
 use super::map::AddressMap;
 
+/// More entries of a table than this are left alone: a bound on memory.
+pub(super) const MAX_ENTRIES: usize = 1 << 21;
+
 /// The tables that the new image would have if everything in it came from the old one, in this order.
 ///
 /// `pairs` says which old section each new one comes from. At most as long as the old file.
@@ -56,7 +59,7 @@ fn moved_frames(old: &[u8], was: &Section, section: &Section, map: &AddressMap) 
     };
     let (entries, _) = table.get(12..).unwrap_or_default().as_chunks::<8>();
     let mut places: Vec<(i32, u32)> = Vec::new();
-    for entry in entries.iter().take(index(count)) {
+    for entry in entries.iter().take(index(count).min(MAX_ENTRIES)) {
         let (Some(function), Some(frame)) = (word_at(entry, 0), word_at(entry, 4)) else { continue };
         if let ((function, true), (frame, true)) = (moved(function), moved(frame)) {
             places.push((function.cast_signed(), frame));
@@ -100,7 +103,7 @@ fn moved_relocations(old: &[u8], layout: &Layout, map: &AddressMap) -> Vec<u8> {
         let (address, covered) = map.find(page.wrapping_add(u32::from(within)));
         (kind != 0 && covered).then_some((address, kind))
     };
-    let mut places: Vec<(u32, u16)> = entries(table).filter_map(place).collect();
+    let mut places: Vec<(u32, u16)> = entries(table).take(MAX_ENTRIES).filter_map(place).collect();
     places.sort_unstable();
     places.dedup();
     let mut made = Vec::new();

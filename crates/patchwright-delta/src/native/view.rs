@@ -10,7 +10,7 @@ use crate::cover::Cover;
 use super::code::{PAGE, Page, Reference, index, low, narrow, word_at};
 use super::image::{Layout, Section};
 use super::map::AddressMap;
-use super::model::scatter;
+use super::mix::scatter;
 
 /// The references of a whole file, those in code and those that look like addresses in data.
 #[derive(Clone, Debug)]
@@ -64,28 +64,28 @@ fn with_words(bytes: &[u8], layout: &Layout, page: Page, number: u32) -> Vec<Ref
     references
 }
 
-/// How the words of a section hold addresses.
+/// What the words of a section that hold addresses count from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Holds {
-    /// As a distance from the base of the image.
-    FromBase,
-    /// As a distance from themselves.
-    FromHere,
-    /// As a distance from the start of their section.
-    FromSection,
-    /// As a distance from the start of the code.
-    FromText,
+    /// The base of the image.
+    Base,
+    /// Themselves.
+    Here,
+    /// The start of their section.
+    Section,
+    /// The start of the code.
+    Text,
 }
 
 impl Holds {
-    const ALL: [Self; 4] = [Self::FromBase, Self::FromHere, Self::FromSection, Self::FromText];
+    const ALL: [Self; 4] = [Self::Base, Self::Here, Self::Section, Self::Text];
 
     fn target(self, word: u32, section: &Section, at: u32, text: u32) -> u32 {
         match self {
-            Self::FromBase => word,
-            Self::FromHere => section.address.wrapping_add(at - section.offset).wrapping_add(word),
-            Self::FromSection => section.address.wrapping_add(word),
-            Self::FromText => text.wrapping_add(word),
+            Self::Base => word,
+            Self::Here => section.address.wrapping_add(at - section.offset).wrapping_add(word),
+            Self::Section => section.address.wrapping_add(word),
+            Self::Text => text.wrapping_add(word),
         }
     }
 }
@@ -112,7 +112,9 @@ pub(super) fn holds(
             if was == is || was == 0 {
                 continue;
             }
-            let (Some(number), Some(section)) = (old_layout.number_at(at), new_layout.section_at(there)) else { continue };
+            let (Some(number), Some(section)) = (old_layout.number_at(at), new_layout.section_at(there)) else {
+                continue;
+            };
             let old_section = &old_layout.sections[number];
             if old_section.code {
                 continue;
@@ -141,7 +143,7 @@ pub(super) fn add_words(bytes: &[u8], layout: &Layout, holds: &[Option<Holds>], 
         for at in (section.offset.next_multiple_of(4)..section.file_end().saturating_sub(3)).step_by(4) {
             let Some(word) = word_at(bytes, at) else { break };
             let target = holds.target(word, section, at, text);
-            let small = matches!(holds, Holds::FromHere) && word < 0x1000;
+            let small = matches!(holds, Holds::Here) && word < 0x1000;
             if small || word == 0 || !(0x1000..end).contains(&target) {
                 continue;
             }
@@ -174,7 +176,9 @@ pub(super) fn as_differences(bytes: &[u8], layout: &Layout, found: &Found, view:
         let plausible = |place: usize, word: u32| {
             let inside = |target: u32| (0x1000..end).contains(&target);
             let here = section.address.wrapping_add(narrow(place * 4));
-            inside(word) || inside(word.wrapping_sub(base)) || (word >> 31 == 1 && (inside(here.wrapping_add(word)) || inside(section.address.wrapping_add(word))))
+            inside(word)
+                || inside(word.wrapping_sub(base))
+                || (word >> 31 == 1 && (inside(here.wrapping_add(word)) || inside(section.address.wrapping_add(word))))
         };
         for place in RECORD..words.len() {
             let (word, before) = (words[place], words[place - RECORD]);

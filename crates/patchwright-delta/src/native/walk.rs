@@ -6,8 +6,10 @@
 use crate::cover::Cover;
 
 use super::code::{Form, index, narrow};
+use super::coder::Engine;
 use super::literals::{Literals, OldIndex};
-use super::model::{ByteContext, Bytes, Engine, Flags, hash2};
+use super::mix::hash2;
+use super::model::{ByteContext, Bytes, Flags};
 use super::predict::{Images, Predictor, Trust, Unit};
 
 /// How many covered bytes a group has at least, unless its cover ends.
@@ -190,7 +192,12 @@ impl<'a> Units<'a> {
     }
 
     fn group<E: Engine>(&mut self, engine: &mut E, dirty: bool) -> bool {
-        let contexts = [self.groups & 0xF, 0x100 | (self.groups & 0xFF), 0x200 | (self.groups & 0xFFFF).count_ones() << 3, 0x1000 | (self.groups & 0xFFF)];
+        let contexts = [
+            self.groups & 0xF,
+            0x100 | (self.groups & 0xFF),
+            0x200 | (self.groups & 0xFFFF).count_ones() << 3,
+            0x1000 | (self.groups & 0xFFF),
+        ];
         let dirty = self.flags.code(engine, 0, contexts, dirty);
         self.groups = self.groups << 1 | u32::from(dirty);
         dirty
@@ -241,9 +248,16 @@ impl<'a> Units<'a> {
         u32::from_le_bytes([a, b, c, 0])
     }
 
-    fn byte<E: Engine>(&mut self, engine: &mut E, (old, byte, step): (u32, u8, u8), out: &mut [u8], here: usize) -> bool {
+    fn byte<E: Engine>(
+        &mut self,
+        engine: &mut E,
+        (old, byte, step): (u32, u8, u8),
+        out: &mut [u8],
+        here: usize,
+    ) -> bool {
         let predicted = u32::from(byte);
-        let operation = if step > 0 { self.operation(old, step) } else { u32::from(out_before(self.images.old, index(old), 1)) };
+        let operation =
+            if step > 0 { self.operation(old, step) } else { u32::from(out_before(self.images.old, index(old), 1)) };
         let previous = u32::from(out_before(out, here, 1));
         let place = hash2(operation, u32::from(step));
         let slot = usize::from(byte) * 16 + usize::from(step.min(15));
@@ -258,7 +272,12 @@ impl<'a> Units<'a> {
             hash2(predicted | next << 8 | (self.misses & 3) << 16, 7 | previous << 8),
         ];
         let actual = out[here];
-        let missed = self.flags.code(engine, 1 + usize::from(step.min(15)) + 16 * (self.misses & 1) as usize, contexts, actual != byte);
+        let missed = self.flags.code(
+            engine,
+            1 + usize::from(step.min(15)) + 16 * (self.misses & 1) as usize,
+            contexts,
+            actual != byte,
+        );
         self.miss(missed);
         if !missed {
             out[here] = byte;
@@ -312,11 +331,17 @@ impl<'a> Units<'a> {
             let other = match address {
                 None => true,
                 Some(_) if whole => false,
-                Some(_) => self.flags.code(engine, 63, [hash2(kind, 70), hash2(operation, 71), hash2(*word, 72)], goal.is_none()),
+                Some(_) => self.flags.code(
+                    engine,
+                    63,
+                    [hash2(kind, 70), hash2(operation, 71), hash2(*word, 72)],
+                    goal.is_none(),
+                ),
             };
             match address {
                 Some(address) if !other => {
-                    let found = self.number(engine, goal.unwrap_or(0), *target, hash2(kind, operation), kind as usize & 1);
+                    let found =
+                        self.number(engine, goal.unwrap_or(0), *target, hash2(kind, operation), kind as usize & 1);
                     reference.form.point(*word, found, address, base)
                 }
                 _ => self.number(engine, actual, *word, hash2(kind, 77), 2),
@@ -345,7 +370,11 @@ impl<'a> Units<'a> {
         let mut made = choices.best;
         if missed {
             let other = choices.second.is_some_and(|second| {
-                let contexts = [hash2(way, 50), hash2(way << 8 | choices.grade, 51 | choices.phase << 8), hash2(self.misses & 0xFF, 52)];
+                let contexts = [
+                    hash2(way, 50),
+                    hash2(way << 8 | choices.grade, 51 | choices.phase << 8),
+                    hash2(self.misses & 0xFF, 52),
+                ];
                 self.flags.code(engine, 62, contexts, actual == second)
             });
             made = match choices.second {

@@ -70,7 +70,10 @@ pub(super) fn decode(code: &[u8], wide: bool) -> Option<Instruction> {
                 rex = byte;
                 let byte = *code.get(at)?;
                 // A prefix after REX makes the REX void; we start over from there.
-                if matches!(byte, 0x66 | 0x67 | 0x26 | 0x2E | 0x36 | 0x3E | 0x64 | 0x65 | 0xF0 | 0xF2 | 0xF3 | 0x40..=0x4F) {
+                if matches!(
+                    byte,
+                    0x66 | 0x67 | 0x26 | 0x2E | 0x36 | 0x3E | 0x64 | 0x65 | 0xF0 | 0xF2 | 0xF3 | 0x40..=0x4F
+                ) {
                     rex = 0;
                     continue;
                 }
