@@ -40,7 +40,7 @@ pub fn apply(
     if u64::from(shape.new_len) != new_len {
         return Err(ApplyError::NewLength { stated: u64::from(shape.new_len), expected: new_len });
     }
-    let old_layout = Layout::of(old);
+    let old_layout = if shape.image { Layout::of(old) } else { Layout::raw() };
     let mut head = Head::default();
     let mut engine = Decoder::new(parts.head);
     head::code(&mut engine, &mut head, &old_layout, shape.old_len.saturating_add(shape.extra_len), shape.new_len)

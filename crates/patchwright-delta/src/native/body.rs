@@ -33,20 +33,23 @@ pub(super) struct Shape {
     /// How much of the new file each segment but the last makes.
     pub(super) segment_len: u32,
     pub(super) table_log: u32,
+    /// Whether the old file counts as an image: if both are images of one machine.
+    pub(super) image: bool,
     /// Whether literals look for their like in the whole old file.
     pub(super) old_index: bool,
 }
 
 const FLAG_OLD_INDEX: u8 = 1;
+const FLAG_IMAGE: u8 = 2;
 
 impl Shape {
     /// The shape for files of these lengths.
     #[cfg(feature = "create")]
-    pub(super) fn choose(old_len: u32, extra_len: u32, new_len: u32, literal_bytes: u64) -> Self {
+    pub(super) fn choose(old_len: u32, extra_len: u32, new_len: u32, image: bool, literal_bytes: u64) -> Self {
         // Tables as large as what they can learn from.
         let log = (literal_bytes / 2 + u64::from(new_len) / 64).max(1).ilog2().clamp(14, *TABLE_LOGS.end());
         let segment_len = (new_len / 2).next_multiple_of(MIN_SEGMENT).clamp(MIN_SEGMENT, MAX_SEGMENT);
-        Self { old_len, extra_len, new_len, segment_len, table_log: log, old_index: literal_bytes >= 4096 }
+        Self { old_len, extra_len, new_len, segment_len, table_log: log, image, old_index: literal_bytes >= 4096 }
     }
 }
 
@@ -71,7 +74,8 @@ pub(super) fn covers_of(covers: &[Cover], start: u32, len: u32) -> Vec<Cover> {
 /// Writes a body and returns its length.
 #[cfg(feature = "create")]
 pub(super) fn write(shape: &Shape, head: &[u8], parts: &[Vec<u8>], out: &mut dyn io::Write) -> io::Result<u64> {
-    let flags = if shape.old_index { FLAG_OLD_INDEX } else { 0 };
+    let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+    let flags = flag(shape.old_index, FLAG_OLD_INDEX) | flag(shape.image, FLAG_IMAGE);
     let mut bytes = vec![DRAFT_VERSION, shape.table_log.to_le_bytes()[0], flags, 0];
     for number in [shape.old_len, shape.extra_len, shape.new_len, shape.segment_len] {
         push_varint(&mut bytes, u64::from(number));
@@ -104,7 +108,7 @@ pub(super) fn read(body: &[u8]) -> Result<Parts<'_>, ApplyError> {
     if version != DRAFT_VERSION {
         return unsupported(0, "format version", version);
     }
-    if flags & !FLAG_OLD_INDEX != 0 {
+    if flags & !(FLAG_OLD_INDEX | FLAG_IMAGE) != 0 {
         return unsupported(2, "flags", flags);
     }
     if zero != 0 {
@@ -140,6 +144,7 @@ pub(super) fn read(body: &[u8]) -> Result<Parts<'_>, ApplyError> {
         new_len,
         segment_len,
         table_log: u32::from(table_log),
+        image: flags & FLAG_IMAGE != 0,
         old_index: flags & FLAG_OLD_INDEX != 0,
     };
     let mut take = |len: u32| -> Result<&[u8], ApplyError> {

@@ -43,11 +43,8 @@ pub fn create(old: &[u8], new: &[u8], out: &mut dyn io::Write) -> Result<Stats, 
         return Err(CreateError::Index("a file exceeds 2 GiB"));
     }
     let (old_layout, new_layout) = (Layout::of(old), Layout::of(new));
-    let (old_layout, new_layout) = if old_layout.machine == new_layout.machine {
-        (old_layout, new_layout)
-    } else {
-        (Layout::raw(), Layout::raw())
-    };
+    let image = old_layout.machine == new_layout.machine;
+    let (old_layout, new_layout) = if image { (old_layout, new_layout) } else { (Layout::raw(), Layout::raw()) };
     let pairs = head::pair(&old_layout, &new_layout);
     let relocated_old = relocated(old, &old_layout);
     let covers = find_covers(old, new, (&old_layout, &new_layout), &pairs, &relocated_old)?;
@@ -65,7 +62,7 @@ pub fn create(old: &[u8], new: &[u8], out: &mut dyn io::Write) -> Result<Stats, 
     let head_bytes = engine.finish();
     let covered: u64 = head.covers.iter().map(|cover| cover.len).sum();
     let literal_bytes = new.len() as u64 - covered;
-    let shape = Shape::choose(narrow(old.len()), narrow(extra.len()), narrow(new.len()), literal_bytes);
+    let shape = Shape::choose(narrow(old.len()), narrow(extra.len()), narrow(new.len()), image, literal_bytes);
     let map = AddressMap::new(&old_layout, &head.new_layout, &head.pairs, &head.covers);
     let images = Images {
         old,

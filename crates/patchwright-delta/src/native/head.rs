@@ -87,6 +87,7 @@ impl<E: Engine> Coder<'_, E> {
             base: old.base & !u64::from(u32::MAX) | base,
             sections: Vec::new(),
             relocations: None,
+            functions: None,
         };
         let mut pairs = Vec::new();
         let (mut next, mut file_shift, mut shift) = (0usize, 0u32, 0u32);

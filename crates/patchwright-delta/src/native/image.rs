@@ -63,6 +63,8 @@ pub(super) struct Layout {
     pub(super) sections: Vec<Section>,
     /// For PE: where the base relocations are in the file, and how long they are.
     pub(super) relocations: Option<(u32, u32)>,
+    /// For PE on x86-64: where the table of functions (`.pdata`) is in the file, and how long it is.
+    pub(super) functions: Option<(u32, u32)>,
 }
 
 /// More sections than this are not believed.
@@ -212,7 +214,7 @@ fn based(machine: Machine, base: u64, found: Vec<Found>) -> Layout {
     };
     // One that is left out stays as an empty one, so that the others keep their numbers.
     let sections = found.into_iter().map(|section| narrow(section).unwrap_or_default()).collect();
-    Layout { machine, base, sections, relocations: None }
+    Layout { machine, base, sections, relocations: None, functions: None }
 }
 
 fn elf(bytes: &[u8]) -> Option<Layout> {
@@ -328,15 +330,18 @@ fn pe(bytes: &[u8]) -> Option<Layout> {
         });
     }
     let mut layout = based(machine, base, found);
-    // Directory 5 holds the base relocations.
-    let directory = (fields.u32(directories - 4)? > 5).then_some(directories + 5 * 8);
-    layout.relocations = directory.and_then(|at| {
+    let known = fields.u32(directories - 4)?;
+    let directory = |number: u32| {
+        let at = directories + u64::from(number) * 8;
         let (address, len) = (fields.u32(at)?, fields.u32(at + 4)?);
         let inside = |s: &&Section| s.address <= address && address - s.address < s.file_len;
-        let section = layout.sections.iter().find(inside)?;
+        let section = layout.sections.iter().find(inside).filter(|_| number < known)?;
         let within = address - section.address;
         Some((section.offset.checked_add(within)?, len.min(section.file_len - within)))
-    });
+    };
+    let (functions, relocations) = (directory(3), directory(5));
+    layout.functions = functions.filter(|_| machine == Machine::X64);
+    layout.relocations = relocations;
     Some(layout)
 }
 

@@ -96,7 +96,7 @@ impl<'a> Literals<'a> {
         Self {
             index,
             near: vec![0; 1 << 16],
-            bytes: Bytes::new(tables.log, 16, 8, 256),
+            bytes: Bytes::new(tables.log, 16, 8, 64),
             copy: None,
             machine,
             code: false,
@@ -170,7 +170,7 @@ impl<'a> Literals<'a> {
             ],
             guess,
             set: guess.map_or(0, |(_, grade)| 1 + grade / 8) + if self.code { 8 } else { 0 },
-            last: out_before(out, at, 1).into(),
+            last: usize::from(out_before(out, at, 1) >> 2),
         };
         let made = self.bytes.code(engine, &context, out[at]);
         out[at] = made;

@@ -111,7 +111,7 @@ pub(super) struct ByteContext<const N: usize> {
     pub(super) guess: Option<(u8, usize)>,
     /// Which weights to use (below the number of sets).
     pub(super) set: usize,
-    /// The byte by which the outcome is corrected at last, below 256.
+    /// By what the outcome is corrected at last, below the number there is.
     pub(super) last: usize,
 }
 
@@ -120,7 +120,7 @@ pub(super) const GUESS_GRADES: usize = 64;
 
 impl Bytes {
     /// Tables of `2^log` rows; `sets` situations, each with weights for so many inputs and a guess; corrections for
-    /// `lasts` bytes.
+    /// `lasts` more.
     pub(super) fn new(log: u32, sets: usize, inputs: usize, lasts: usize) -> Self {
         Self {
             rows: Rows::new(log),

@@ -3,6 +3,7 @@
 //! | table | in | entries |
 //! |---|---|---|
 //! | base relocations | PE | blocks of a page's address, a length, and two-byte entries |
+//! | `.pdata` | PE on x86-64 | start, end and unwind record of each function, sorted |
 //! | `.eh_frame_hdr` | ELF | places of functions and their unwind records, sorted, from the start of the section |
 //!
 //! Whatever a linker does otherwise costs bytes and nothing else.
@@ -25,6 +26,7 @@ pub(super) fn made_anew(
     map: &AddressMap,
 ) -> Vec<u8> {
     let mut made = moved_relocations(old, old_layout, map);
+    made.extend(moved_functions(old, old_layout, map));
     for (section, pair) in new_layout.sections.iter().zip(pairs) {
         if let Some(was) = pair.and_then(|pair| old_layout.sections.get(pair)) {
             made.extend(moved_frames(old, was, section, map));
@@ -38,7 +40,30 @@ pub(super) fn made_anew(
 #[cfg(feature = "create")]
 pub(super) fn places(bytes: &[u8], layout: &Layout) -> Vec<(u32, u32)> {
     let frames = layout.sections.iter().filter(|section| frame_table(bytes, section).is_some());
-    layout.relocations.into_iter().chain(frames.map(|section| (section.offset, section.file_len))).collect()
+    layout
+        .relocations
+        .into_iter()
+        .chain(layout.functions)
+        .chain(frames.map(|section| (section.offset, section.file_len)))
+        .collect()
+}
+
+/// The functions of the old image, each where it went.
+fn moved_functions(old: &[u8], layout: &Layout, map: &AddressMap) -> Vec<u8> {
+    let table = layout.functions.and_then(|(at, len)| old.get(index(at)..index(at.checked_add(len)?)));
+    let (entries, _) = table.unwrap_or_default().as_chunks::<12>();
+    let mut places: Vec<[u32; 3]> = Vec::new();
+    for entry in entries.iter().take(MAX_ENTRIES) {
+        let [Some(start), Some(end), Some(unwind)] = [0, 4, 8].map(|at| word_at(entry, at)) else { continue };
+        let (moved, covered) = map.find(start);
+        if covered && start < end {
+            // What follows the end may have gone elsewhere; the last byte has not.
+            places.push([moved, map.find(end - 1).0.wrapping_add(1), map.find(unwind).0]);
+        }
+    }
+    places.sort_unstable();
+    places.dedup();
+    places.iter().flatten().flat_map(|word| word.to_le_bytes()).collect()
 }
 
 /// The bytes of a section that is a sorted table of frames.

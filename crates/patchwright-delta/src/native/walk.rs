@@ -182,7 +182,7 @@ impl<'a> Units<'a> {
     fn new(images: &'a Images<'a>, tables: Tables) -> Self {
         Self {
             images,
-            flags: Flags::new(18, 64, 6),
+            flags: Flags::new((tables.log + 2).min(18), 64, 6),
             bytes: Bytes::new(tables.log - 1, 4, 6, 1),
             targets: Bytes::new(tables.log - 2, 8, 5, 1),
             groups: 0,
