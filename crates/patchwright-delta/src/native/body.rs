@@ -98,6 +98,12 @@ pub(super) struct Parts<'a> {
     pub(super) parts: Vec<&'a [u8]>,
 }
 
+/// The lengths of the old and the new file that a body states.
+pub fn stated_lengths(body: &[u8]) -> Result<(u64, u64), ApplyError> {
+    let shape = read(body)?.shape;
+    Ok((u64::from(shape.old_len), u64::from(shape.new_len)))
+}
+
 /// Takes a body apart and checks its outside.
 pub(super) fn read(body: &[u8]) -> Result<Parts<'_>, ApplyError> {
     let bad = |what| malformed("header", 0, what);

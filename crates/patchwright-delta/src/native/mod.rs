@@ -36,6 +36,6 @@ mod walk;
 mod x86;
 
 pub use apply::apply;
-pub use body::DRAFT_VERSION;
+pub use body::{DRAFT_VERSION, stated_lengths};
 #[cfg(feature = "create")]
 pub use create::{Stats, create};
