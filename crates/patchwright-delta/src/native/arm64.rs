@@ -108,3 +108,42 @@ fn signed(word: u32, bits: u32) -> u32 {
     let unused = 32 - bits;
     ((word << unused).cast_signed() >> unused).cast_unsigned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_are_pointed_elsewhere_and_found_there() {
+        let here = 0x12_3458u32;
+        for (form, word) in [
+            (Form::Branch, 0x9400_0010u32),
+            (Form::Literal, 0x5800_0041),
+            (Form::Adr, 0x1000_0023),
+            (Form::Adrp, 0x9000_0045),
+            (Form::Low { shift: 0 }, 0x9100_0021),
+            (Form::Low { shift: 3 }, 0xF940_0021),
+            (Form::Low { shift: 4 }, 0x3DC0_0021),
+        ] {
+            for target in [here + 0x1_0000, here - 0x8000, 0x13_0FF0, here] {
+                let moved = point(form, word, target, here);
+                assert_eq!(goal(form, moved, target, here), target, "{form:?} {word:08x} to {target:x}");
+                assert_eq!(point(form, moved, target, here), moved, "{form:?} twice");
+            }
+        }
+    }
+
+    #[test]
+    fn pairs_refer_to_one_address() {
+        // adrp x1, 3 pages on; ldr x2, [x1, #0x18]; bl 8 bytes on.
+        let code: Vec<u8> =
+            [0xF000_0001u32, 0xF940_0C22, 0x9400_0002].iter().flat_map(|word| word.to_le_bytes()).collect();
+        let (mut steps, mut references) = (vec![0; code.len()], Vec::new());
+        scan(&code, 0x100, 0x5000, &mut steps, &mut references);
+        let found: Vec<_> = references.iter().map(|r| (r.at, r.form, r.target)).collect();
+        let expected =
+            [(0x100, Form::Adrp, 0x8018), (0x104, Form::Low { shift: 3 }, 0x8018), (0x108, Form::Branch, 0x5010)];
+        assert_eq!(found, expected);
+        assert_eq!(steps, [1, 2, 3, 4, 1, 2, 3, 4, 1, 2, 3, 4]);
+    }
+}

@@ -142,3 +142,46 @@ impl Engine for Decoder<'_> {
         self.at > self.bytes.len() + AHEAD
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bits_of_any_probability_come_back_and_use_all_bytes() {
+        for seed in 0..200u32 {
+            let mut state = seed;
+            let mut next = || {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                state >> 16
+            };
+            let bits: Vec<(bool, u32)> = (0..next() % 700)
+                .map(|_| {
+                    let p = [1, 16, 0x8000, 0xFFF0, 0xFFFF][(next() % 5) as usize];
+                    (next() < p || next() % 50 == 0, p)
+                })
+                .collect();
+            let mut encoder = Encoder::new();
+            for (bit, p) in &bits {
+                encoder.bit(*bit, *p);
+            }
+            let bytes = encoder.finish();
+            let mut decoder = Decoder::new(&bytes);
+            for (number, (bit, p)) in bits.iter().enumerate() {
+                assert_eq!(decoder.bit(false, *p), *bit, "bit {number} of seed {seed}");
+            }
+            assert!(decoder.used_up(), "seed {seed}");
+            assert!(!Decoder::new(&[&bytes[..], &[0; 9]].concat()).used_up(), "bytes that nothing asks for");
+        }
+    }
+
+    #[test]
+    fn a_decoder_notices_its_end() {
+        let mut decoder = Decoder::new(&[0x12, 0x34]);
+        let asked = (0..10_000).take_while(|_| !{
+            decoder.bit(false, 0x8000);
+            decoder.exhausted()
+        });
+        assert!(asked.count() < 100);
+    }
+}

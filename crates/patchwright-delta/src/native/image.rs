@@ -387,3 +387,37 @@ fn mach(bytes: &[u8]) -> Option<Layout> {
     }
     Some(based(machine, base, found))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_are_no_images_are_raw() {
+        for bytes in [&b""[..], b"MZ", b"\x7FELF", b"\x7FELF\x02\x01", b"\xCF\xFA\xED\xFE", b"#!/bin/sh\n"] {
+            assert_eq!(Layout::of(bytes), Layout::raw(), "{bytes:?}");
+        }
+        assert_eq!(Layout::of(&[&b"MZ"[..], &[0xFF; 500]].concat()), Layout::raw());
+        assert_eq!(Layout::of(&[&b"\x7FELF\x02\x01"[..], &[0xFF; 500]].concat()), Layout::raw());
+    }
+
+    #[test]
+    fn sections_are_sorted_and_kept_apart_and_inside() {
+        let section = |offset, file_len| Section { offset, file_len, address: 1, memory_len: 8, ..Section::default() };
+        let layout = Layout {
+            sections: vec![section(50, 100), section(0, 20), section(10, 20), section(30, 20), section(0, 0)],
+            ..Layout::raw()
+        };
+        let cleaned: Vec<_> = layout.cleaned(90).sections.iter().map(|s| (s.offset, s.file_len)).collect();
+        assert_eq!(cleaned, [(0, 20), (30, 20), (50, 40), (0, 0)]);
+    }
+
+    #[test]
+    fn sections_are_found_by_what_they_hold() {
+        let section = |offset, file_len| Section { offset, file_len, memory_len: 1, ..Section::default() };
+        let layout = Layout { sections: vec![section(10, 5), section(20, 5), section(0, 0)], ..Layout::raw() };
+        for (offset, expected) in [(9, None), (10, Some(10)), (14, Some(10)), (15, None), (24, Some(20)), (25, None)] {
+            assert_eq!(layout.section_at(offset).map(|s| s.offset), expected, "{offset}");
+        }
+    }
+}

@@ -159,3 +159,61 @@ fn disjoint(mut pieces: Vec<Piece>) -> Vec<Piece> {
     }
     kept
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::image::Section;
+    use super::*;
+
+    fn layout(sections: &[(u32, u32, u32)]) -> Layout {
+        let section = |(offset, address, len): &(u32, u32, u32)| Section {
+            offset: *offset,
+            file_len: *len,
+            address: *address,
+            memory_len: *len,
+            ..Section::default()
+        };
+        Layout { sections: sections.iter().map(section).collect(), ..Layout::raw() }
+    }
+
+    fn cover(old_offset: u64, new_offset: u64, len: u64) -> Cover {
+        Cover { old_offset, new_offset, len }
+    }
+
+    #[test]
+    fn addresses_follow_covers_then_the_stretch_before_then_their_section() {
+        let old = layout(&[(0x100, 0x1000, 0x200), (0x300, 0x2000, 0x100)]);
+        let new = layout(&[(0x100, 0x1100, 0x300), (0x400, 0x3000, 0x100)]);
+        let covers = [cover(0x140, 0x150, 0x40), cover(0x1C0, 0x1F0, 0x20)];
+        let map = AddressMap::new(&old, &new, &[Some(0), Some(1)], &covers);
+        for (address, expected) in [
+            (0x1000, (0x1100, false)),
+            (0x103F, (0x113F, false)),
+            (0x1040, (0x1150, true)),
+            (0x107F, (0x118F, true)),
+            (0x1080, (0x1190, false)),
+            (0x10C0, (0x11F0, true)),
+            (0x10E0, (0x1210, false)),
+            (0x2000, (0x3000, false)),
+            (0x20FF, (0x30FF, false)),
+            (0xF000_0000, (0xF000_1000, false)),
+        ] {
+            assert_eq!(map.find(address), expected, "{address:x}");
+        }
+    }
+
+    #[test]
+    fn where_covers_overlap_the_longer_one_counts() {
+        let image = layout(&[(0, 0x1000, 0x1000)]);
+        let covers = [cover(0, 0x10, 0x100), cover(0x80, 0x200, 0x200), cover(0x90, 0x800, 0x10)];
+        let map = AddressMap::new(&image, &image, &[Some(0)], &covers);
+        assert_eq!(map.find(0x107F), (0x108F, true));
+        assert_eq!(map.find(0x1090), (0x1210, true));
+    }
+
+    #[test]
+    fn covers_outside_of_sections_move_nothing() {
+        let map = AddressMap::new(&Layout::raw(), &Layout::raw(), &[], &[cover(0, 5, 100)]);
+        assert_eq!(map.find(50), (50, false));
+    }
+}

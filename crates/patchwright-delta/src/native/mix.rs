@@ -198,3 +198,29 @@ pub(super) fn scatter(context: u32, number: u32) -> u32 {
 pub(super) fn hash2(a: u32, b: u32) -> u32 {
     (a.wrapping_mul(0x2C1B_3C6D) ^ b.wrapping_add(0x7F4A_7C15)).wrapping_mul(0x297A_2D39).rotate_left(13)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tables_are_those_of_the_format() {
+        let squash = [-2047, -1024, -64, 0, 64, 1024, 2047].map(|logit: i32| SQUASH[(logit + 2048) as usize]);
+        assert_eq!(squash, [22, 1179, 28693, 32768, 36843, 64357, 65514]);
+        assert!(SQUASH.is_sorted() && STRETCH.is_sorted());
+        assert_eq!([0, 1, 2047, 2048, 4095].map(|p: usize| STRETCH[p]), [-2047, -2032, 0, 1, 2047]);
+    }
+
+    #[test]
+    fn slots_stay_in_bounds_and_learn() {
+        for bit in [false, true] {
+            let mut slot = FRESH;
+            for _ in 0..5000 {
+                teach(&mut slot, bit, 1023);
+            }
+            assert_eq!(logit(slot) > 1500, bit);
+            assert_eq!(logit(slot) < -1500, !bit);
+            assert_eq!(slot & COUNT_MASK, 1023);
+        }
+    }
+}

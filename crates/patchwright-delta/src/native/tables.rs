@@ -148,3 +148,47 @@ fn moved_relocations(old: &[u8], layout: &Layout, map: &AddressMap) -> Vec<u8> {
     }
     made
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cover::Cover;
+
+    /// A file with one section at 0x1000, whose relocations stand at `table`.
+    fn image(relocations: (u32, u32), len: u32) -> Layout {
+        let section = Section { address: 0x1000, file_len: len, memory_len: len, ..Section::default() };
+        Layout { sections: vec![section], relocations: Some(relocations), ..Layout::raw() }
+    }
+
+    #[test]
+    fn relocations_move_with_their_places() {
+        let block = |page: u32, entries: &[u16]| {
+            let mut block = page.to_le_bytes().to_vec();
+            block.extend_from_slice(&narrow(8 + 2 * entries.len()).to_le_bytes());
+            block.extend(entries.iter().flat_map(|entry| entry.to_le_bytes()));
+            block
+        };
+        let table = [block(0x1000, &[0x3004, 0x3010, 0x3FFC, 0]), block(0x2000, &[0x3000, 0x3020])].concat();
+        let mut file = vec![0; 0x1100];
+        file.extend_from_slice(&table);
+        let len = narrow(file.len());
+        let layout = image((0x1100, narrow(table.len())), len);
+        let with = |covers: &[Cover]| {
+            let map = AddressMap::new(&layout, &layout, &[Some(0)], covers);
+            made_anew(&file, &layout, &layout, &[Some(0)], &map)
+        };
+        let all = |shift: u64| Cover { old_offset: 0, new_offset: shift, len: u64::from(len) - shift };
+        assert_eq!(with(&[all(0)]), table, "what stays is the same");
+        let moved = [block(0x1000, &[0x3008, 0x3014]), block(0x2000, &[0x3000, 0x3004, 0x3024, 0])].concat();
+        assert_eq!(with(&[all(4)]), moved);
+        let part = Cover { old_offset: 0x1000, new_offset: 0x1000, len: 0x100 };
+        assert_eq!(with(&[part]), block(0x2000, &[0x3000, 0x3020]), "what no cover holds is left out");
+    }
+
+    #[test]
+    fn broken_tables_end_where_they_break() {
+        for table in [&[][..], &[0; 7], &[0; 64], &[0, 0x10, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF], &[0xFF; 40]] {
+            assert_eq!(entries(table).count(), 0, "{table:?}");
+        }
+    }
+}
