@@ -302,8 +302,8 @@ mod tests {
                 2 => &[0x48, opcode],
                 3 => &[0x66, opcode],
                 4 => &[0xC5, one, opcode],
-                5 => &[0xC4, 0xE0 | one % 4, two, opcode],
-                6 => &[0x62, 0xF0 | one % 4, two | 4, three, opcode],
+                5 => &[0xC4, 0xE0 | (one % 4), two, opcode],
+                6 => &[0x62, 0xF0 | (one % 4), two | 4, three, opcode],
                 _ => &[0x0F, if one & 1 == 0 { 0x38 } else { 0x3A }, opcode, three],
             };
             code[..start.len()].copy_from_slice(start);
