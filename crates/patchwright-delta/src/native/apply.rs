@@ -52,7 +52,7 @@ pub fn apply(
     let relocated = relocated(old, &old_layout);
     let map = AddressMap::new(&old_layout, &head.new_layout, &head.pairs, &head.covers);
     let extra = tables::made_anew(old, &old_layout, &head.new_layout, &head.pairs, &map);
-    if extra.len() != index(shape.extra_len) {
+    if extra.bytes.len() != index(shape.extra_len) {
         return Err(malformed("head", 0, "what is made anew has another length"));
     }
     let images = Images {

@@ -50,19 +50,19 @@ pub fn create(old: &[u8], new: &[u8], out: &mut dyn io::Write) -> Result<Stats, 
     let covers = find_covers(old, new, (&old_layout, &new_layout), &pairs, &relocated_old)?;
     let map = AddressMap::new(&old_layout, &new_layout, &pairs, &covers);
     let extra = tables::made_anew(old, &old_layout, &new_layout, &pairs, &map);
-    let covers = cover_with_extra(old, new, &new_layout, &extra, covers)?;
+    let covers = cover_with_extra(old, new, &new_layout, &extra.bytes, covers)?;
     let mut head = Head { new_layout, pairs, covers };
     // What is made anew may only depend on covers that are kept.
     let map = AddressMap::new(&old_layout, &head.new_layout, &head.pairs, &head.covers);
     let extra = tables::made_anew(old, &old_layout, &head.new_layout, &head.pairs, &map);
-    let sources = narrow(old.len() + extra.len());
+    let sources = narrow(old.len() + extra.bytes.len());
     head.covers.retain(|cover| cover.old_end() <= u64::from(sources));
     let mut engine = Encoder::new();
     head::code(&mut engine, &mut head, &old_layout, sources, narrow(new.len())).map_err(CreateError::Index)?;
     let head_bytes = engine.finish();
     let covered: u64 = head.covers.iter().map(|cover| cover.len).sum();
     let literal_bytes = new.len() as u64 - covered;
-    let shape = Shape::choose(narrow(old.len()), narrow(extra.len()), narrow(new.len()), image, literal_bytes);
+    let shape = Shape::choose(narrow(old.len()), narrow(extra.bytes.len()), narrow(new.len()), image, literal_bytes);
     let map = AddressMap::new(&old_layout, &head.new_layout, &head.pairs, &head.covers);
     let images = Images {
         old,

@@ -205,7 +205,8 @@ mod tests {
 
     #[test]
     fn the_tables_are_those_of_the_format() {
-        let squash = [-2047, -1024, -64, 0, 64, 1024, 2047].map(|logit: i32| SQUASH[usize::try_from(logit + 2048).unwrap()]);
+        let squash =
+            [-2047, -1024, -64, 0, 64, 1024, 2047].map(|logit: i32| SQUASH[usize::try_from(logit + 2048).unwrap()]);
         assert_eq!(squash, [22, 1179, 28693, 32768, 36843, 64357, 65514]);
         assert!(SQUASH.is_sorted() && STRETCH.is_sorted());
         assert_eq!([0, 1, 2047, 2048, 4095].map(|p: usize| STRETCH[p]), [-2047, -2032, 0, 1, 2047]);

@@ -7,6 +7,7 @@
 use super::code::{Pages, Reference, index, low, word_at};
 use super::image::{Layout, Origin, Section};
 use super::map::AddressMap;
+use super::tables::Anew;
 
 /// The number of ways in which a word may follow from the old one.
 pub(super) const WAYS: usize = 12;
@@ -49,7 +50,7 @@ const SECTIONS: usize = 64;
 pub(super) struct Images<'a> {
     pub(super) old: &'a [u8],
     /// What follows the old file: tables made anew from the map.
-    pub(super) extra: &'a [u8],
+    pub(super) extra: &'a Anew,
     pub(super) old_layout: &'a Layout,
     pub(super) new_layout: &'a Layout,
     pub(super) relocated: &'a [u32],
@@ -220,8 +221,7 @@ impl<'a> Predictor<'a> {
     pub(super) fn foretell(&mut self, old: u32, new: u32, left: u32, before: &[u8], since: u32) -> Unit {
         let images = self.images;
         if let Some(beyond) = index(old).checked_sub(images.old.len()) {
-            let byte = images.extra.get(beyond).copied().unwrap_or(0);
-            return Unit::Byte { old, byte, step: 0 };
+            return self.made_anew(old, beyond, left, before, since);
         }
         if !self.old_section.holds(old) {
             self.old_section = Span::around(images.old_layout, old);
@@ -367,31 +367,63 @@ impl<'a> Predictor<'a> {
                 }
             }
         }
+        self.add_table_ways((images.old, index(old)), word, before, since, &mut values, &mut apply);
+        self.choose(values, apply)
+    }
+
+    /// Foretells what comes from a table that was made anew: its words are as good as the map.
+    fn made_anew(&mut self, old: u32, beyond: usize, left: u32, before: &[u8], since: u32) -> Unit {
+        let Anew { bytes, words_from } = self.images.extra;
+        let byte = bytes.get(beyond).copied().unwrap_or(0);
+        let aligned = beyond.checked_sub(*words_from).filter(|within| within.is_multiple_of(4) && left >= 4);
+        let Some((within, word)) = aligned.zip(word_at(bytes, super::code::narrow(beyond))) else {
+            return Unit::Byte { old, byte, step: 0 };
+        };
+        self.old_section = Span { start: old, end: old, number: SECTIONS - 1, section: None };
+        self.phase = super::code::narrow(within / 4 % PHASES);
+        let mut values = [word; WAYS];
+        let mut apply = 1;
+        self.add_table_ways((bytes, beyond), word, before, since, &mut values, &mut apply);
+        Unit::Word { old, choices: self.choose(values, apply) }
+    }
+
+    /// Adds the ways that follow from words before, which stand before place `at` of `source` and at the end of `before`.
+    fn add_table_ways(
+        &self,
+        (source, at): (&[u8], usize),
+        word: u32,
+        before: &[u8],
+        since: u32,
+        values: &mut [u32; WAYS],
+        apply: &mut u16,
+    ) {
+        let word_before = |bytes: &[u8], at: usize, back: usize| {
+            Some(u32::from_le_bytes(*bytes.get(at.checked_sub(back)?..)?.first_chunk()?))
+        };
         for (number, stride) in STRIDES.into_iter().enumerate() {
             let back = stride * 4;
             if index(since) < back {
                 continue;
             }
-            let earlier = word_at(images.old, old - super::code::narrow(back));
-            let made = before.len().checked_sub(back).and_then(|at| word_at(&before[at..], 0));
+            let earlier = word_before(source, at, back);
+            let made = word_before(before, before.len(), back);
             if let (Some(earlier), Some(made)) = (earlier, made)
                 && earlier != made
             {
                 values[FIRST_STRIDE + number] = word.wrapping_add(made.wrapping_sub(earlier));
-                apply |= 1 << (FIRST_STRIDE + number);
+                *apply |= 1 << (FIRST_STRIDE + number);
             }
         }
         let near = self.differences[self.near(word)];
         if near != 0 {
             values[LIKE_NEAR] = word.wrapping_add(near);
-            apply |= 1 << LIKE_NEAR;
+            *apply |= 1 << LIKE_NEAR;
         }
         let last = self.last_difference[self.old_section.number.min(SECTIONS - 1)];
         if last != 0 {
             values[LIKE_LAST] = word.wrapping_add(last);
-            apply |= 1 << LIKE_LAST;
+            *apply |= 1 << LIKE_LAST;
         }
-        self.choose(values, apply)
     }
 
     /// Where the difference of words near in value to this one is kept.

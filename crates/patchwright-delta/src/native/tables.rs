@@ -15,6 +15,14 @@ use super::map::AddressMap;
 /// More entries of a table than this are left alone: a bound on memory.
 pub(super) const MAX_ENTRIES: usize = 1 << 21;
 
+/// Tables made anew.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Anew {
+    pub(super) bytes: Vec<u8>,
+    /// Where those begin that consist of words.
+    pub(super) words_from: usize,
+}
+
 /// The tables that the new image would have if everything in it came from the old one, in this order.
 ///
 /// `pairs` says which old section each new one comes from. At most as long as the old file.
@@ -24,8 +32,9 @@ pub(super) fn made_anew(
     new_layout: &Layout,
     pairs: &[Option<usize>],
     map: &AddressMap,
-) -> Vec<u8> {
+) -> Anew {
     let mut made = moved_relocations(old, old_layout, map);
+    let words_from = made.len();
     made.extend(moved_functions(old, old_layout, map));
     for (section, pair) in new_layout.sections.iter().zip(pairs) {
         if let Some(was) = pair.and_then(|pair| old_layout.sections.get(pair)) {
@@ -33,7 +42,7 @@ pub(super) fn made_anew(
         }
     }
     made.truncate(old.len());
-    made
+    Anew { bytes: made, words_from }
 }
 
 /// Where the tables are in a file that [`made_anew`] makes: offsets and lengths.
@@ -175,7 +184,7 @@ mod tests {
         let layout = image((0x1100, narrow(table.len())), len);
         let with = |covers: &[Cover]| {
             let map = AddressMap::new(&layout, &layout, &[Some(0)], covers);
-            made_anew(&file, &layout, &layout, &[Some(0)], &map)
+            made_anew(&file, &layout, &layout, &[Some(0)], &map).bytes
         };
         let all = |shift: u64| Cover { old_offset: 0, new_offset: shift, len: u64::from(len) - shift };
         assert_eq!(with(&[all(0)]), table, "what stays is the same");
