@@ -4,13 +4,15 @@
 //! delta create OLD NEW OUT [MAX_MEMORY]
 //! delta apply OLD BODY OUT [INVERTED_OUT]
 //! delta describe BODY
+//! delta native-create OLD NEW OUT
+//! delta native-apply OLD BODY OUT NEW_LEN [THREADS]
 //! ```
 
 use std::error::Error;
 use std::io::Write;
 use std::{env, fs, io};
 
-use patchwright_delta::{CoverLog, CreateOptions, apply, create, describe, invert};
+use patchwright_delta::{CoverLog, CreateOptions, apply, create, describe, invert, native};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = env::args().skip(1).collect();
@@ -36,6 +38,19 @@ fn main() -> Result<(), Box<dyn Error>> {
                 let stats = invert(&old, &fs::read(out)?, log, &mut fs::File::create(inverted)?)?;
                 println!("{stats:#?}");
             }
+        }
+        ["native-create", old, new, out] => {
+            let (old, new) = (fs::read(old)?, fs::read(new)?);
+            let mut bytes = Vec::new();
+            let stats = native::create(&old, &new, &mut bytes)?;
+            fs::write(out, &bytes)?;
+            println!("{stats:?}");
+        }
+        ["native-apply", old, body, out, new_len, rest @ ..] => {
+            let (old, body) = (fs::read(old)?, fs::read(body)?);
+            let threads = rest.first().map_or(Ok(2), |threads| threads.parse())?;
+            let threads = std::num::NonZero::new(threads).ok_or("no threads")?;
+            native::apply(&old, &body, new_len.parse()?, threads, &mut fs::File::create(out)?, &mut |_| ())?;
         }
         ["describe", body] => println!("{:#?}", describe(&fs::read(body)?)?),
         _ => return Err("usage: delta create OLD NEW OUT | apply OLD BODY OUT | describe BODY".into()),

@@ -24,6 +24,7 @@ mod error;
 pub mod format;
 pub mod inspect;
 pub mod invert;
+pub mod native;
 mod old;
 mod segment;
 mod stream;

@@ -12,7 +12,7 @@ use crate::cover::Cover;
 use crate::old::CachedOld;
 
 use super::CreateError;
-use super::covers::Extension;
+use super::covers::{Costs, Extension};
 
 /// The length of a block in bytes.
 const BLOCK: usize = 32;
@@ -205,7 +205,7 @@ impl Scan<'_> {
 
     fn forward(&mut self, old: u64, at: usize) -> io::Result<usize> {
         let most = index((self.old.len_bytes() - old).min((self.new.len() - at) as u64));
-        let mut extension = Extension::default();
+        let mut extension = Extension::new(&Costs::STREAMS);
         let mut buffer = Vec::new();
         let mut done = 0;
         while done < most {
@@ -223,7 +223,7 @@ impl Scan<'_> {
 
     fn backward(&mut self, old: u64, at: usize, floor: usize) -> io::Result<usize> {
         let most = index(old.min((at - floor) as u64));
-        let mut extension = Extension::default();
+        let mut extension = Extension::new(&Costs::STREAMS);
         let mut buffer = Vec::new();
         let mut done = 0;
         while done < most {

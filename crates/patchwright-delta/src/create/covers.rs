@@ -11,17 +11,28 @@ use crate::cover::Cover;
 use crate::old::CachedOld;
 use crate::segment::common_prefix;
 
-/// What a cover costs: lengths and seek.
-const COVER: i64 = 60;
+/// What the parts of a body cost, in bits, and what a walk along a diagonal counts for them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Costs {
+    /// A cover: lengths and seek.
+    cover: i64,
+    /// A cover that goes on where the last one would have gone on.
+    cover_on_diagonal: i64,
+    /// A corrected byte: gap and value.
+    correction: i64,
+    /// A literal byte.
+    literal: i64,
+    /// A byte of a cover that is the same on both sides, for the walk that finds its ends.
+    equal: i64,
+    /// One that is not.
+    unequal: i64,
+}
 
-/// What a cover costs that goes on where the last one would have gone on.
-const COVER_ON_DIAGONAL: i64 = 16;
-
-/// What a corrected byte costs: gap and value.
-const CORRECTION: i64 = 8;
-
-/// What a literal byte costs.
-const LITERAL: i64 = 5;
+impl Costs {
+    /// Bodies of compressed streams.
+    pub(crate) const STREAMS: Self =
+        Self { cover: 60, cover_on_diagonal: 16, correction: 8, literal: 5, equal: 5, unequal: -4 };
+}
 
 /// The longest gap between two covers on one diagonal that is looked at.
 const MAX_JOIN: u64 = 4096;
@@ -29,18 +40,30 @@ const MAX_JOIN: u64 = 4096;
 /// Makes the best of `covers`, which are in order and lie inside `output`, at `start` of the new file.
 ///
 /// They may touch but not overlap.
-pub(super) fn refine(old: &dyn ReadAt, output: &[u8], start: u64, covers: Vec<Cover>) -> io::Result<Vec<Cover>> {
+pub(super) fn refine(
+    old: &dyn ReadAt,
+    output: &[u8],
+    start: u64,
+    covers: Vec<Cover>,
+    costs: &Costs,
+) -> io::Result<Vec<Cover>> {
     let mut old = CachedOld::new(old);
-    let joined = join(&mut old, output, start, covers)?;
-    let kept = drop_costly(&mut old, output, start, joined)?;
-    join(&mut old, output, start, kept)
+    let joined = join(&mut old, output, start, covers, costs)?;
+    let kept = drop_costly(&mut old, output, start, joined, costs)?;
+    join(&mut old, output, start, kept, costs)
 }
 
-fn join(old: &mut CachedOld<'_>, output: &[u8], start: u64, covers: Vec<Cover>) -> io::Result<Vec<Cover>> {
+fn join(
+    old: &mut CachedOld<'_>,
+    output: &[u8],
+    start: u64,
+    covers: Vec<Cover>,
+    costs: &Costs,
+) -> io::Result<Vec<Cover>> {
     let mut joined: Vec<Cover> = Vec::with_capacity(covers.len());
     for cover in covers {
         match joined.last_mut() {
-            Some(last) if on_one_diagonal(*last, cover) && gap_pays(old, output, start, *last, cover)? => {
+            Some(last) if on_one_diagonal(*last, cover) && gap_pays(old, output, start, *last, cover, costs)? => {
                 last.len = cover.new_end() - last.new_offset;
             }
             _ => joined.push(cover),
@@ -55,19 +78,33 @@ fn on_one_diagonal(before: Cover, after: Cover) -> bool {
 }
 
 /// Whether the bytes between two covers are cheaper as covered bytes with corrections.
-fn gap_pays(old: &mut CachedOld<'_>, output: &[u8], start: u64, before: Cover, after: Cover) -> io::Result<bool> {
+fn gap_pays(
+    old: &mut CachedOld<'_>,
+    output: &[u8],
+    start: u64,
+    before: Cover,
+    after: Cover,
+    costs: &Costs,
+) -> io::Result<bool> {
     let gap =
         Cover { old_offset: before.old_end(), new_offset: before.new_end(), len: after.new_offset - before.new_end() };
-    let literal = signed(gap.len) * LITERAL + COVER_ON_DIAGONAL;
-    Ok(signed(differences(old, output, start, gap)?) * CORRECTION <= literal)
+    let literal = signed(gap.len) * costs.literal + costs.cover_on_diagonal;
+    Ok(signed(differences(old, output, start, gap)?) * costs.correction <= literal)
 }
 
-fn drop_costly(old: &mut CachedOld<'_>, output: &[u8], start: u64, covers: Vec<Cover>) -> io::Result<Vec<Cover>> {
+fn drop_costly(
+    old: &mut CachedOld<'_>,
+    output: &[u8],
+    start: u64,
+    covers: Vec<Cover>,
+    costs: &Costs,
+) -> io::Result<Vec<Cover>> {
     let mut kept: Vec<Cover> = Vec::with_capacity(covers.len());
     for cover in covers {
         let goes_on = kept.last().is_some_and(|last| on_one_diagonal(*last, cover));
-        let cost = if goes_on { COVER_ON_DIAGONAL } else { COVER };
-        let worth = |differences: u64| signed(cover.len) * LITERAL - signed(differences) * CORRECTION > cost;
+        let cost = if goes_on { costs.cover_on_diagonal } else { costs.cover };
+        let worth =
+            |differences: u64| signed(cover.len) * costs.literal - signed(differences) * costs.correction > cost;
         // Long covers come from the matchers only when they pay.
         if cover.len >= MAX_JOIN || worth(differences(old, output, start, cover)?) {
             kept.push(cover);
@@ -101,6 +138,8 @@ fn index(within: u64) -> usize {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Extension {
     give_up: i64,
+    equal: i64,
+    unequal: i64,
     walked: usize,
     score: i64,
     best_score: i64,
@@ -108,21 +147,19 @@ pub(super) struct Extension {
     pub(super) best: usize,
 }
 
-impl Default for Extension {
-    fn default() -> Self {
-        Self { give_up: Self::GIVE_UP, ..Self::without_end() }
-    }
-}
-
 impl Extension {
-    /// How far the sum may fall before the walk ends.
-    const GIVE_UP: i64 = 32 * Self::MATCH;
-    const MATCH: i64 = 5;
-    const MISMATCH: i64 = -4;
+    /// How far the sum may fall before the walk ends, in equal bytes.
+    const GIVE_UP: i64 = 32;
+
+    /// A walk that ends once it no longer pays.
+    pub(super) const fn new(costs: &Costs) -> Self {
+        Self { give_up: Self::GIVE_UP * costs.equal, ..Self::without_end(costs) }
+    }
 
     /// A walk that ends only where its bytes do.
-    pub(super) const fn without_end() -> Self {
-        Self { give_up: i64::MAX / 2, walked: 0, score: 0, best_score: 0, best: 0 }
+    pub(super) const fn without_end(costs: &Costs) -> Self {
+        let (equal, unequal) = (costs.equal, costs.unequal);
+        Self { give_up: i64::MAX / 2, equal, unequal, walked: 0, score: 0, best_score: 0, best: 0 }
     }
 
     /// Walks forward over two stretches of the same length; `false` when the walk is over.
@@ -147,13 +184,13 @@ impl Extension {
 
     fn matching(&mut self, len: usize) {
         self.walked += len;
-        self.score += Self::MATCH * i64::try_from(len).expect("at most a segment");
+        self.score += self.equal * i64::try_from(len).expect("at most a segment");
         self.note_best();
     }
 
     fn pair(&mut self, equal: bool) -> bool {
         self.walked += 1;
-        self.score += if equal { Self::MATCH } else { Self::MISMATCH };
+        self.score += if equal { self.equal } else { self.unequal };
         self.note_best();
         self.score > self.best_score - self.give_up
     }

@@ -13,6 +13,7 @@
 
 mod blocks;
 mod covers;
+pub(crate) mod matching;
 mod suffixes;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,6 +29,7 @@ use crate::inspect::StreamInfo;
 use crate::segment::{self, RawSegment};
 
 use blocks::BlockIndex;
+use covers::Costs;
 use suffixes::SuffixIndex;
 
 /// How many bytes of the new file one segment makes.
@@ -184,7 +186,7 @@ pub fn create(
     match size_traded {
         None => {
             let bytes = read_all(old)?;
-            let index = SuffixIndex::new(&bytes)?;
+            let index = SuffixIndex::new(&bytes, Costs::STREAMS)?;
             progress(Progress { phase: Phase::Index, done: old_len, total: old_len });
             let find = |piece: &[u8]| Ok(index.covers(piece));
             write_body(&bytes, new, (Method::Suffixes, None), &find, progress, out)
@@ -276,7 +278,7 @@ fn segment_covers(old: &dyn ReadAt, output: &[u8], start: u64, find: &Find<'_>) 
         let from = start + (number * PIECE) as u64;
         all.extend(piece.into_iter().map(|cover| Cover { new_offset: cover.new_offset + from, ..cover }));
     }
-    covers::refine(old, output, start, all)
+    covers::refine(old, output, start, all, &Costs::STREAMS)
 }
 
 /// Compresses all streams of a segment in parallel and keeps the smallest form of each; `None` for empty ones.

@@ -10,7 +10,7 @@ use crate::cover::Cover;
 use crate::segment::common_prefix;
 
 use super::CreateError;
-use super::covers::Extension;
+use super::covers::{Costs, Extension};
 
 /// A search compares no more than this; what matches so far is extended without searching.
 const SEARCH: usize = 1 << 10;
@@ -33,6 +33,7 @@ pub(super) struct SuffixIndex<'a> {
     suffixes: Vec<i32>,
     /// For each pair of bytes, how many suffixes are less than the pair; one more entry for the end.
     buckets: Vec<u32>,
+    costs: Costs,
 }
 
 /// Where a part of the old file matches, and how long.
@@ -43,7 +44,7 @@ struct Match {
 }
 
 impl<'a> SuffixIndex<'a> {
-    pub(super) fn new(old: &'a [u8]) -> Result<Self, CreateError> {
+    pub(super) fn new(old: &'a [u8], costs: Costs) -> Result<Self, CreateError> {
         let suffixes = if old.is_empty() {
             Vec::new()
         } else {
@@ -52,7 +53,7 @@ impl<'a> SuffixIndex<'a> {
             suffixes.truncate(old.len());
             suffixes
         };
-        Ok(Self { old, suffixes, buckets: buckets(old) })
+        Ok(Self { old, suffixes, buckets: buckets(old), costs })
     }
 
     /// Finds the covers of a piece of the new file; their new offsets count from the start of the piece.
@@ -249,7 +250,7 @@ impl Scan<'_> {
     /// How far the alignment is worth following, up to `end`.
     fn forward(&self, anchor: Anchor, end: usize) -> usize {
         let len = (end - anchor.new).min(self.index.old.len() - anchor.old);
-        let mut extension = Extension::without_end();
+        let mut extension = Extension::without_end(&self.index.costs);
         extension.forward(&self.index.old[anchor.old..anchor.old + len], &self.new[anchor.new..anchor.new + len]);
         extension.best
     }
@@ -257,7 +258,7 @@ impl Scan<'_> {
     /// How far a match is worth following to the left, down to `from`.
     fn backward(&self, found: Match, new: usize, from: usize) -> usize {
         let len = (new - from).min(found.old).min(MAX_BACK);
-        let mut extension = Extension::default();
+        let mut extension = Extension::new(&self.index.costs);
         extension.backward(&self.index.old[found.old - len..found.old], &self.new[new - len..new]);
         extension.best
     }

@@ -4,5 +4,7 @@
 #![allow(clippy::cast_possible_truncation, reason = "the numbers are those of the test")]
 
 mod hostile;
+mod images;
 mod inputs;
+mod native;
 mod round_trip;

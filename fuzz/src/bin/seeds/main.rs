@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 
-use patchwright_delta::{CreateOptions, create};
+use patchwright_delta::{CreateOptions, create, native};
 use patchwright_formats::journal::{Journal, Print, Step};
 use patchwright_formats::lzx::{E8, EncodeOptions, Level, Window, encode};
 use patchwright_formats::manifest::{
@@ -29,9 +29,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             create(&old, &new, &CreateOptions { max_memory_bytes }, &|_| (), &mut body)?;
             write(&root, "delta_apply", &format!("{name}-{method}"), &join(&old, &body))?;
         }
+        let mut body = Vec::new();
+        native::create(&old, &new, &mut body)?;
+        write(&root, "native_apply", name, &join(&old, &body))?;
+        write(&root, "native_roundtrip", name, &join(&old, &new))?;
         lzx(&root, name, &old, &new)?;
     }
     let (old, new) = (image(0), image(0x40));
+    let mut body = Vec::new();
+    native::create(&old, &new, &mut body)?;
+    write(&root, "native_apply", "image", &join(&old, &body))?;
+    write(&root, "native_roundtrip", "image", &join(&old, &new))?;
     write(&root, "pe_normalise", "image", &[&[0, 1][..], &old].concat())?;
     for (name, choice) in [("raw", 0), ("native", 0b1_0100), ("ranges", 0b11), ("native-ranges", 0b10_0111)] {
         let input = [&[choice, 200, 210, 220][..], &join(&old, &new)].concat();

@@ -1,0 +1,53 @@
+//! Matching of two views of the same lengths as the files they stand for.
+
+use rayon::prelude::*;
+
+use crate::cover::Cover;
+
+use super::{CreateError, PIECE, covers, covers::Costs, suffixes::SuffixIndex};
+
+/// Finds covers by a suffix array of the old view.
+pub(crate) fn covers(old: &[u8], new: &[u8]) -> Result<Vec<Cover>, CreateError> {
+    let index = SuffixIndex::new(old, Costs::STREAMS)?;
+    let pieces: Vec<Vec<Cover>> = new.par_chunks(PIECE).map(|piece| index.covers(piece)).collect();
+    let mut all = Vec::new();
+    for (number, piece) in pieces.into_iter().enumerate() {
+        let from = (number * PIECE) as u64;
+        all.extend(piece.into_iter().map(|cover| Cover { new_offset: cover.new_offset + from, ..cover }));
+    }
+    covers::refine(&old, new, 0, all, &Costs::STREAMS).map_err(CreateError::OldRead)
+}
+
+/// Puts what `others` know of the gaps between `found` into them.
+pub(crate) fn fill_gaps(
+    old: &[u8],
+    new: &[u8],
+    found: Vec<Cover>,
+    others: &[Cover],
+) -> Result<Vec<Cover>, CreateError> {
+    let mut all = Vec::with_capacity(found.len());
+    let mut rest = others;
+    let mut end = 0;
+    let last = Cover { old_offset: 0, new_offset: new.len() as u64, len: 0 };
+    for cover in found.into_iter().chain([last]) {
+        while let Some(other) = rest.first() {
+            let from = other.new_offset.max(end);
+            let to = other.new_end().min(cover.new_offset);
+            if from < to {
+                all.push(Cover {
+                    old_offset: other.old_offset + (from - other.new_offset),
+                    new_offset: from,
+                    len: to - from,
+                });
+            }
+            if other.new_end() > cover.new_offset {
+                break;
+            }
+            rest = &rest[1..];
+        }
+        end = cover.new_end();
+        all.push(cover);
+    }
+    all.pop();
+    covers::refine(&old, new, 0, all, &Costs::STREAMS).map_err(CreateError::OldRead)
+}

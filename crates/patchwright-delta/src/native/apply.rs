@@ -1,0 +1,103 @@
+//! Old bytes and a body to the new bytes.
+
+use std::io;
+use std::num::NonZero;
+use std::thread;
+
+use crate::ApplyError;
+use crate::cover::Cover;
+use crate::format::malformed;
+
+use super::body::{self, Parts};
+use super::code::{index, relocated};
+use super::coder::Decoder;
+use super::head::{self, Head};
+use super::image::Layout;
+use super::literals::OldIndex;
+use super::map::AddressMap;
+use super::predict::Images;
+use super::tables;
+use super::walk::{Tables, Walk};
+
+/// Makes the new file of `new_len` bytes and hands it to `sink`, front to back, a segment at a time.
+///
+/// `threads` segments are made at the same time; what is made does not depend on it. `covers` is told every cover of
+/// the body, front to back. Memory is the old file, which the caller holds, and for each thread a segment of at most
+/// 16 MiB and tables of about as much.
+pub fn apply(
+    old: &[u8],
+    body: &[u8],
+    new_len: u64,
+    threads: NonZero<usize>,
+    sink: &mut dyn io::Write,
+    covers: &mut dyn FnMut(Cover),
+) -> Result<(), ApplyError> {
+    let parts = body::read(body)?;
+    let shape = parts.shape;
+    if u64::from(shape.old_len) != old.len() as u64 {
+        return Err(ApplyError::OldLength { stated: u64::from(shape.old_len), actual: old.len() as u64 });
+    }
+    if u64::from(shape.new_len) != new_len {
+        return Err(ApplyError::NewLength { stated: u64::from(shape.new_len), expected: new_len });
+    }
+    let old_layout = if shape.image { Layout::of(old) } else { Layout::raw() };
+    let mut head = Head::default();
+    let mut engine = Decoder::new(parts.head);
+    head::code(&mut engine, &mut head, &old_layout, shape.old_len.saturating_add(shape.extra_len), shape.new_len)
+        .map_err(|what| malformed("head", 0, what))?;
+    if !engine.used_up() {
+        return Err(malformed("head", 0, "its length is not that of what it says"));
+    }
+    head.covers.iter().filter(|cover| cover.old_end() <= old.len() as u64).for_each(|cover| covers(*cover));
+    let relocated = relocated(old, &old_layout);
+    let map = AddressMap::new(&old_layout, &head.new_layout, &head.pairs, &head.covers);
+    let extra = tables::made_anew(old, &old_layout, &head.new_layout, &head.pairs, &map);
+    if extra.bytes.len() != index(shape.extra_len) {
+        return Err(malformed("head", 0, "what is made anew has another length"));
+    }
+    let images = Images {
+        old,
+        extra: &extra,
+        old_layout: &old_layout,
+        new_layout: &head.new_layout,
+        relocated: &relocated,
+        map: &map,
+    };
+    let matches = OldIndex::new(old, shape.old_index);
+    let segments = body::segments(shape.new_len, shape.segment_len);
+    let make = |number: usize| make_segment(&parts, number, segments[number], &head.covers, &images, &matches);
+    for wave in (0..segments.len()).collect::<Vec<_>>().chunks(threads.get()) {
+        let made: Vec<Result<Vec<u8>, ApplyError>> = match wave {
+            [one] => vec![make(*one)],
+            many => thread::scope(|scope| {
+                let started: Vec<_> = many.iter().map(|number| scope.spawn(|| make(*number))).collect();
+                started
+                    .into_iter()
+                    .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                    .collect()
+            }),
+        };
+        for bytes in made {
+            sink.write_all(&bytes?).map_err(ApplyError::Sink)?;
+        }
+    }
+    Ok(())
+}
+
+fn make_segment(
+    parts: &Parts<'_>,
+    number: usize,
+    (start, len): (u32, u32),
+    covers: &[Cover],
+    images: &Images<'_>,
+    matches: &OldIndex<'_>,
+) -> Result<Vec<u8>, ApplyError> {
+    let covers = body::covers_of(covers, start, len);
+    let mut bytes = vec![0; index(len)];
+    let walk = Walk::new(Decoder::new(parts.parts[number]), images, matches, Tables { log: parts.shape.table_log });
+    let (engine, _) = walk.run(&mut bytes, start, &covers);
+    if !engine.used_up() {
+        return Err(malformed("segment", number as u64, "its length is not that of what it says"));
+    }
+    Ok(bytes)
+}

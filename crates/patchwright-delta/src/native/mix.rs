@@ -1,0 +1,227 @@
+//! Adaptive probabilities, and how several are mixed into one: all in integers.
+//!
+//! A slot is the probability of a bit in one context. Slots are mixed as logits, `ln(p / (1 - p))` in 1/256, by weights
+//! that follow how good each was. Nothing depends on the width of the machine's words or on rounding of floats. The
+//! tables are computed when this is compiled, from the 65 numbers that `docs/formats/delta-native.md` lists.
+
+#![allow(clippy::cast_possible_truncation, reason = "probabilities and logits are bounded where they are made")]
+
+/// 65536 / (1 + e^(-x / 256)) for every 64th x from -2048 on.
+const LOGISTIC: [i32; 65] = [
+    22, 28, 36, 47, 60, 77, 98, 126, 162, 208, 267, 342, 439, 562, 720, 922, 1179, 1506, 1921, 2446, 3108, 3938, 4971,
+    6249, 7812, 9702, 11955, 14595, 17625, 21025, 24743, 28693, 32768, 36843, 40793, 44511, 47911, 50941, 53581, 55834,
+    57724, 59287, 60565, 61598, 62428, 63090, 63615, 64030, 64357, 64614, 64816, 64974, 65097, 65194, 65269, 65328,
+    65374, 65410, 65438, 65459, 65476, 65489, 65500, 65508, 65514,
+];
+
+/// The largest logit, in 1/256 nats.
+const LOGIT_MAX: i32 = 2047;
+
+/// The probability of a logit, between the entries of [`LOGISTIC`] by a line.
+const fn squash_exact(logit: i32) -> i32 {
+    let from_start = logit + 2048;
+    let (cell, within) = (from_start >> 6, from_start & 63);
+    let (left, right) = (LOGISTIC[cell.cast_unsigned() as usize], LOGISTIC[cell.cast_unsigned() as usize + 1]);
+    left + (((right - left) * within + 32) >> 6)
+}
+
+/// The probability of every logit from -2047 to 2047.
+static SQUASH: [u16; 4096] = squash_table();
+
+const fn squash_table() -> [u16; 4096] {
+    let mut table = [0; 4096];
+    let mut at = 1;
+    while at < 4096 {
+        let p = squash_exact(at - 2048);
+        table[at.cast_unsigned() as usize] = clamp_u16(p);
+        at += 1;
+    }
+    table[0] = table[1];
+    table
+}
+
+const fn clamp_u16(value: i32) -> u16 {
+    if value <= 0 {
+        0
+    } else if value >= 0xFFFF {
+        0xFFFF
+    } else {
+        (value.cast_unsigned() & 0xFFFF) as u16
+    }
+}
+
+/// The logit of every probability of twelve bits: the inverse of [`SQUASH`].
+static STRETCH: [i16; 4096] = stretch_table();
+
+const fn stretch_table() -> [i16; 4096] {
+    let mut table = [0; 4096];
+    let mut logit = -LOGIT_MAX;
+    let mut at = 0;
+    while at < 4096 {
+        let wanted = at * 16 + 8;
+        while logit < LOGIT_MAX && squash_exact(logit) < wanted {
+            logit += 1;
+        }
+        table[at.cast_unsigned() as usize] = (logit as i64 & 0xFFFF) as i16;
+        at += 1;
+    }
+    table
+}
+
+/// A probability of 22 bits that adapts, and how often it did, in ten bits.
+pub(super) type Slot = u32;
+
+/// A slot that knows nothing.
+pub(super) const FRESH: Slot = 1 << 31;
+
+/// The bits of a slot that count.
+pub(super) const COUNT_MASK: u32 = 1023;
+
+/// How fast a slot adapts after so many bits: 65536 / (n + 1.5).
+static RATE: [i32; 1024] = rate_table();
+
+const fn rate_table() -> [i32; 1024] {
+    let mut table = [0; 1024];
+    let mut n = 0i32;
+    while n < 1024 {
+        table[n.cast_unsigned() as usize] = 131_072 / (2 * n + 3);
+        n += 1;
+    }
+    table
+}
+
+/// The logit of what a slot predicts.
+pub(super) fn logit(slot: Slot) -> i32 {
+    i32::from(STRETCH[(slot >> 20) as usize])
+}
+
+/// Teaches a slot a bit; it counts no further than `limit`.
+pub(super) fn teach(slot: &mut Slot, bit: bool, limit: u32) {
+    let n = *slot & COUNT_MASK;
+    let p = (*slot >> 10).cast_signed();
+    let goal = if bit { (1 << 22) - 1 } else { 0 };
+    let moved = p + ((i64::from(goal - p) * i64::from(RATE[n as usize])) >> 16) as i32;
+    *slot = moved.cast_unsigned() << 10 | (n + u32::from(n < limit));
+}
+
+/// The most predictions that are mixed for one bit.
+pub(super) const MAX_INPUTS: usize = 10;
+
+/// Weights for the mixing of predictions: one set for each situation.
+#[derive(Debug)]
+pub(super) struct Mixer {
+    weights: Vec<[i32; MAX_INPUTS]>,
+    /// How fast weights follow.
+    speed: i32,
+}
+
+/// One in weights.
+const WEIGHT_ONE: i32 = 1 << 16;
+
+impl Mixer {
+    pub(super) fn new(sets: usize, inputs: usize, speed: i32) -> Self {
+        let first = WEIGHT_ONE * 12 / (5 * i32::try_from(inputs + 1).unwrap_or(8));
+        Self { weights: vec![[first; MAX_INPUTS]; sets], speed }
+    }
+
+    /// The probability that these logits give together, and the logit itself.
+    pub(super) fn mix(&self, set: usize, logits: &[i32]) -> (u32, i32) {
+        let weights = &self.weights[set];
+        let sum: i64 = logits.iter().zip(weights).map(|(l, w)| i64::from(*l) * i64::from(*w)).sum();
+        let logit = (sum >> 16).clamp(i64::from(-LOGIT_MAX), i64::from(LOGIT_MAX)) as i32;
+        (u32::from(SQUASH[(logit + 2048).cast_unsigned() as usize]), logit)
+    }
+
+    pub(super) fn teach(&mut self, set: usize, logits: &[i32], p: u32, bit: bool) {
+        let error = (i32::from(bit) << 16) - p.cast_signed();
+        for (weight, logit) in self.weights[set].iter_mut().zip(logits) {
+            let change = (i64::from(*logit) * i64::from(error) * i64::from(self.speed) + (1 << 19)) >> 20;
+            *weight = (*weight + change as i32).clamp(-(1 << 22), 1 << 22);
+        }
+    }
+}
+
+/// Corrects a probability by what came of it before, in each of some situations.
+#[derive(Debug)]
+pub(super) struct Correction {
+    slots: Vec<u16>,
+}
+
+/// The logits between which a correction is a line.
+const CELLS: usize = 33;
+
+impl Correction {
+    /// Corrections that change nothing yet.
+    pub(super) fn new(sets: usize) -> Self {
+        let row: Vec<u16> = (0..CELLS)
+            .map(|cell| {
+                let logit = (i32::try_from(cell).expect("few") - 16) * 128;
+                clamp_u16(squash_exact(logit.clamp(-LOGIT_MAX, LOGIT_MAX)))
+            })
+            .collect();
+        Self { slots: row.repeat(sets) }
+    }
+
+    /// The corrected probability, and where it came from.
+    pub(super) fn refine(&self, set: usize, logit: i32) -> (u32, usize) {
+        let from_start = (logit + 2048).cast_unsigned() as usize;
+        let (cell, within) = (from_start >> 7, from_start as u32 & 127);
+        let at = set * CELLS + cell;
+        let p = (u32::from(self.slots[at]) * (128 - within) + u32::from(self.slots[at + 1]) * within) >> 7;
+        (p, if within >= 64 { at + 1 } else { at })
+    }
+
+    pub(super) fn teach(&mut self, at: usize, bit: bool) {
+        let slot = &mut self.slots[at];
+        if bit {
+            *slot += (0xFFFF - *slot) >> 6;
+        } else {
+            *slot -= *slot >> 6;
+        }
+    }
+}
+
+/// The probability half-way between two logits, and that logit.
+pub(super) fn mean(a: i32, b: i32) -> (u32, i32) {
+    let logit = (a + b) / 2;
+    (u32::from(SQUASH[(logit + 2048).cast_unsigned() as usize]), logit)
+}
+
+/// Spreads a context over all bits, differently for each number.
+pub(super) fn scatter(context: u32, number: u32) -> u32 {
+    let mixed = (context ^ number.wrapping_mul(0x9E37_79B9)).wrapping_mul(0x85EB_CA6B);
+    let mixed = (mixed ^ mixed >> 15).wrapping_mul(0xC2B2_AE35);
+    mixed ^ mixed >> 13
+}
+
+/// Two numbers to one context.
+pub(super) fn hash2(a: u32, b: u32) -> u32 {
+    (a.wrapping_mul(0x2C1B_3C6D) ^ b.wrapping_add(0x7F4A_7C15)).wrapping_mul(0x297A_2D39).rotate_left(13)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tables_are_those_of_the_format() {
+        let squash =
+            [-2047, -1024, -64, 0, 64, 1024, 2047].map(|logit: i32| SQUASH[usize::try_from(logit + 2048).unwrap()]);
+        assert_eq!(squash, [22, 1179, 28693, 32768, 36843, 64357, 65514]);
+        assert!(SQUASH.is_sorted() && STRETCH.is_sorted());
+        assert_eq!([0, 1, 2047, 2048, 4095].map(|p: usize| STRETCH[p]), [-2047, -2032, 0, 1, 2047]);
+    }
+
+    #[test]
+    fn slots_stay_in_bounds_and_learn() {
+        for bit in [false, true] {
+            let mut slot = FRESH;
+            for _ in 0..5000 {
+                teach(&mut slot, bit, 1023);
+            }
+            assert_eq!(logit(slot) > 1500, bit);
+            assert_eq!(logit(slot) < -1500, !bit);
+            assert_eq!(slot & COUNT_MASK, 1023);
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Bodies for native programs: what follows from the move of addresses is foretold and not written down.
+//!
+//! This is a draft of the second version of the format, not yet reachable from the verbs: `docs/formats/delta-native.md`.
+//!
+//! | module | what |
+//! |---|---|
+//! | `image` | PE, ELF, Mach-O → sections |
+//! | `code`, `x86`, `arm64` | sections → references, a page at a time |
+//! | `map` | covers → where each address went |
+//! | `tables` | the map → tables that a linker would make again |
+//! | `predict` | old bytes and the map → what the new bytes probably are |
+//! | `coder`, `mix`, `model` | bits ⇄ bytes; probabilities; what is mixed for flags, bytes and numbers |
+//! | `walk`, `literals` | one segment of the new file, both ways |
+//! | `head`, `body` | the covers and sections of a body; its outside |
+//! | `create`, `view` | the search for covers, and everything together |
+//! | `apply` | the way back |
+
+mod apply;
+mod arm64;
+mod body;
+mod code;
+mod coder;
+#[cfg(feature = "create")]
+mod create;
+mod head;
+mod image;
+mod literals;
+mod map;
+mod mix;
+mod model;
+mod predict;
+mod tables;
+#[cfg(feature = "create")]
+mod view;
+mod walk;
+mod x86;
+
+pub use apply::apply;
+pub use body::{DRAFT_VERSION, stated_lengths};
+#[cfg(feature = "create")]
+pub use create::{Stats, create};

@@ -1,0 +1,538 @@
+//! What the new file holds where it resembles the old one, foretold from the old file and the address map.
+//!
+//! A cover is taken apart into units: a reference in code, a word of data that may be an address in one of several
+//! ways, or a single byte. Each has a prediction. What came true is learned at once, on both sides: which ways of
+//! holding an address are right in which places, and where targets went that the map gets wrong.
+
+use super::code::{Pages, Reference, index, low, word_at};
+use super::image::{Layout, Origin, Section};
+use super::map::AddressMap;
+use super::tables::Anew;
+
+/// The number of ways in which a word may follow from the old one.
+pub(super) const WAYS: usize = 12;
+
+/// The ways that are differences to a word before, and how many words before.
+const STRIDES: [usize; 4] = [1, 2, 3, 6];
+
+/// The first of the ways that are differences.
+const FIRST_STRIDE: usize = 6;
+
+/// The ways that hold an address.
+const ADDRESSES: u16 = 0b11_1110;
+
+/// The situations of a way in a section: sixteen for aligned words, sixteen for others.
+const CONTEXTS: usize = 32;
+
+/// Places in a record of one, two, three or six words.
+const PHASES: usize = 6;
+
+/// The way that adds what was last added to a word near in value.
+const LIKE_NEAR: usize = 10;
+
+/// The way that adds what was last added to any word of the section, if anything was.
+const LIKE_LAST: usize = 11;
+
+/// The ways that are differences to a word before.
+const TABLES: u16 = 0b11_1100_0000;
+
+/// How near values are whose differences are alike: those that share all but so many bits.
+const NEAR_BITS: u32 = 12;
+
+/// How many words back is remembered.
+const HISTORY: usize = 8;
+
+/// Sections of the old file beyond this many share their statistics.
+const SECTIONS: usize = 64;
+
+/// What the files of a patch look like, the same on both sides.
+#[derive(Debug)]
+pub(super) struct Images<'a> {
+    pub(super) old: &'a [u8],
+    /// What follows the old file: tables made anew from the map.
+    pub(super) extra: &'a Anew,
+    pub(super) old_layout: &'a Layout,
+    pub(super) new_layout: &'a Layout,
+    pub(super) relocated: &'a [u32],
+    pub(super) map: &'a AddressMap,
+}
+
+/// A piece of a cover with what is foretold of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Unit {
+    Byte {
+        /// Where it is in the old file.
+        old: u32,
+        byte: u8,
+        /// Its distance from the start of its instruction, plus one; zero in data.
+        step: u8,
+    },
+    Reference {
+        reference: Reference,
+        /// The four bytes foretold.
+        word: u32,
+        /// The address foretold.
+        target: u32,
+        trust: Trust,
+        step: u8,
+    },
+    Word {
+        old: u32,
+        choices: Choices,
+    },
+}
+
+/// Why a target is believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// It lies between covers.
+    Near,
+    /// It lies in a cover.
+    Covered,
+    /// It was found there before.
+    Learned,
+}
+
+/// The values a word may have, best first.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Choices {
+    /// The value of each way.
+    values: [u32; WAYS],
+    /// Which ways apply: a bit for each.
+    apply: u16,
+    pub(super) best: u32,
+    /// Another value, if the ways disagree.
+    pub(super) second: Option<u32>,
+    /// The way that gives the best value.
+    pub(super) way: usize,
+    /// How sure of it, below 16.
+    pub(super) grade: u32,
+    /// Which word of a record it is, were its section a table of them.
+    pub(super) phase: u32,
+    /// The context of each way's score.
+    context: [u16; WAYS],
+}
+
+impl Unit {
+    pub(super) fn len(&self) -> u32 {
+        match self {
+            Self::Byte { .. } => 1,
+            Self::Reference { .. } | Self::Word { .. } => 4,
+        }
+    }
+
+    /// The bytes foretold; of a single byte only the first counts.
+    pub(super) fn foretold(&self) -> [u8; 4] {
+        match self {
+            Self::Byte { byte, .. } => [*byte, 0, 0, 0],
+            Self::Reference { word, .. } => word.to_le_bytes(),
+            Self::Word { choices, .. } => choices.best.to_le_bytes(),
+        }
+    }
+}
+
+/// The state of one segment's predictions.
+pub(super) struct Predictor<'a> {
+    images: &'a Images<'a>,
+    pages: Pages<'a>,
+    /// Old targets and where they were found, by a hash of the target.
+    learned: Vec<Option<(u32, u32)>>,
+    scores: Vec<u16>,
+    /// Which ways were right for the last words, latest first.
+    right: [u16; HISTORY],
+    /// Whether the last words at odd places were addresses, latest in the lowest bit.
+    packed: u16,
+    /// Which word of a record is at hand, were its section a table of them.
+    phase: u32,
+    /// What was added to the last word, by a hash of its section and high bits.
+    differences: Vec<u32>,
+    /// What was added to the last word of each section that changed.
+    last_difference: [u32; SECTIONS],
+    /// The section of the old file that was last in use, its number and its bounds.
+    old_section: Span,
+    new_section: Span,
+}
+
+/// A stretch of a file that is in one section, or between two.
+#[derive(Clone, Copy, Debug, Default)]
+struct Span {
+    start: u32,
+    end: u32,
+    number: usize,
+    section: Option<Section>,
+}
+
+impl Span {
+    fn around(layout: &Layout, offset: u32) -> Self {
+        let after = layout.sections.partition_point(|s| s.file_len > 0 && s.offset <= offset);
+        let before = after.checked_sub(1).map(|number| (number, layout.sections[number]));
+        let next = layout.sections.get(after).filter(|s| s.file_len > 0).map_or(u32::MAX, |s| s.offset);
+        match before {
+            Some((number, section)) if offset < section.file_end() => Self {
+                start: section.offset,
+                end: section.file_end().min(next),
+                number: number + 1,
+                section: Some(section),
+            },
+            Some((_, section)) => Self { start: section.file_end(), end: next, number: 0, section: None },
+            None => Self { start: 0, end: next, number: 0, section: None },
+        }
+    }
+
+    fn holds(&self, offset: u32) -> bool {
+        (self.start..self.end).contains(&offset)
+    }
+
+    fn address(&self, offset: u32) -> Option<u32> {
+        self.section.map(|section| section.address.wrapping_add(offset - section.offset))
+    }
+}
+
+/// How many targets are remembered.
+const LEARNED: usize = 1 << 14;
+
+/// Scores at the start: a word stays as it is until shown otherwise.
+const FIRST_SCORES: [u16; WAYS] =
+    [0x9000, 0x8800, 0x8400, 0x8400, 0x8000, 0x8000, 0x7800, 0x7800, 0x7800, 0x7800, 0x8000, 0x7000];
+
+/// How fast scores follow.
+const SCORE_RATE: u32 = 3;
+
+impl<'a> Predictor<'a> {
+    pub(super) fn new(images: &'a Images<'a>) -> Self {
+        let scores = FIRST_SCORES.iter().flat_map(|score| vec![*score; SECTIONS * PHASES * CONTEXTS]).collect();
+        Self {
+            images,
+            pages: Pages::new(images.old, images.old_layout, images.relocated),
+            learned: vec![None; LEARNED],
+            scores,
+            right: [0; HISTORY],
+            packed: 0,
+            phase: 0,
+            differences: vec![0; LEARNED],
+            last_difference: [0; SECTIONS],
+            old_section: Span::default(),
+            new_section: Span::default(),
+        }
+    }
+
+    /// Foretells what stands at `new`, which lies in a cover that has it from `old` and goes on for `left` bytes.
+    /// `before` holds the new bytes so far, back to the start of the segment; `since` is how many of them the cover made.
+    pub(super) fn foretell(&mut self, old: u32, new: u32, left: u32, before: &[u8], since: u32) -> Unit {
+        let images = self.images;
+        if let Some(beyond) = index(old).checked_sub(images.old.len()) {
+            return self.made_anew(old, beyond, left, before, since);
+        }
+        if !self.old_section.holds(old) {
+            self.old_section = Span::around(images.old_layout, old);
+        }
+        if !self.new_section.holds(new) {
+            self.new_section = Span::around(images.new_layout, new);
+        }
+        self.phase = (old - self.old_section.start) / 4 % 6;
+        let within = old % super::code::PAGE;
+        let page = self.pages.page(old);
+        let step = page.steps.get(index(within)).copied().unwrap_or(0);
+        let byte = images.old.get(index(old)).copied().unwrap_or(0);
+        let number = page.references.partition_point(|reference| reference.at < old);
+        if left >= 4
+            && index(old) + 4 <= images.old.len()
+            && let Some(reference) = page.references.get(number).filter(|reference| reference.at == old)
+        {
+            let reference = *reference;
+            return self.reference(reference, new, step);
+        }
+        // A relocated word must not be cut by a word that starts before it; code holds no words.
+        if step == 0 && old.is_multiple_of(4) && left >= 4 {
+            let free = page.references.get(number).is_none_or(|next| next.at >= old.saturating_add(4));
+            if let Some(word) = word_at(images.old, old).filter(|word| *word != 0 && free) {
+                let choices = self.word(old, new, word, before, since);
+                if choices.apply & ADDRESSES != 0 || self.right[0] & TABLES != 0 {
+                    return Unit::Word { old, choices };
+                }
+            }
+        }
+        if step == 0
+            && left >= 4
+            && !old.is_multiple_of(4)
+            && let Some(choices) = self.packed_word(old)
+        {
+            let free = self.pages.page(old).references.get(number).is_none_or(|next| next.at >= old.saturating_add(4));
+            if free {
+                return Unit::Word { old, choices };
+            }
+        }
+        Unit::Byte { old, byte, step }
+    }
+
+    /// The number of the section of the new file that holds a place, counted from one; zero between sections.
+    pub(super) fn new_section(&mut self, new: u32) -> usize {
+        if !self.new_section.holds(new) {
+            self.new_section = Span::around(self.images.new_layout, new);
+        }
+        self.new_section.number
+    }
+
+    /// Whether the section that [`Predictor::new_section`] found last is one of code.
+    pub(super) fn new_is_code(&self) -> bool {
+        self.new_section.section.is_some_and(|section| section.code)
+    }
+
+    fn reference(&self, reference: Reference, new: u32, step: u8) -> Unit {
+        let images = self.images;
+        let (target, trust) = self.resolve(reference.target);
+        let was = word_at(images.old, reference.at).unwrap_or(0);
+        let word = match self.new_section.address(new) {
+            Some(address) => reference.form.point(was, target, address, images.new_layout.code_base()),
+            None => was,
+        };
+        Unit::Reference { reference, word, target, trust, step }
+    }
+
+    /// Where a target went.
+    fn resolve(&self, target: u32) -> (u32, Trust) {
+        if let Some((_, found)) = self.learned[place(target)].filter(|(of, _)| *of == target) {
+            return (found, Trust::Learned);
+        }
+        let (found, covered) = self.images.map.find(target);
+        (found, if covered { Trust::Covered } else { Trust::Near })
+    }
+
+    /// A distance from the base of the image that stands at an odd place, as in the packed unwind tables of PE files.
+    fn packed_word(&self, old: u32) -> Option<Choices> {
+        let images = self.images;
+        if images.old_layout.base == 0 {
+            return None;
+        }
+        let word = word_at(images.old, old)?;
+        if !(0x1000..images.old_layout.memory_end()).contains(&word) {
+            return None;
+        }
+        let (target, _) = self.resolve(word);
+        let mut values = [word; WAYS];
+        values[2] = target;
+        let mut context = [0; WAYS];
+        context[0] = 16 | self.packed;
+        context[2] = 16 | self.packed;
+        let scores = [0, 2].map(|way| self.scores[self.score(way, context[way])]);
+        let way = if scores[1] > scores[0] { 2 } else { 0 };
+        let second = (target != word).then_some(values[2 - way]);
+        Some(Choices {
+            values,
+            apply: 0b101,
+            best: values[way],
+            second,
+            way,
+            grade: u32::from(scores[way / 2] >> 12),
+            phase: self.phase,
+            context,
+        })
+    }
+
+    fn word(&self, old: u32, new: u32, word: u32, before: &[u8], since: u32) -> Choices {
+        let images = self.images;
+        let (old_layout, new_layout) = (images.old_layout, images.new_layout);
+        let end = old_layout.memory_end();
+        let mut values = [word; WAYS];
+        let mut apply = 1u16;
+        let mut consider = |way: usize, target: u32, value: &dyn Fn(u32) -> u32| {
+            if target < end && target >= 64 {
+                values[way] = value(self.resolve(target).0);
+                apply |= 1 << way;
+            }
+        };
+        let (old_base, new_base) = (low(old_layout.base), low(new_layout.base));
+        consider(1, word.wrapping_sub(old_base), &|target| target.wrapping_add(new_base));
+        if old_base != 0 {
+            consider(2, word, &|target| target);
+        }
+        if let (Some(here), Some(there)) = (self.old_section.address(old), self.new_section.address(new)) {
+            consider(3, here.wrapping_add(word), &|target| target.wrapping_sub(there));
+        }
+        if let (Some(here), Some(there)) = (self.old_section.section, self.new_section.section) {
+            consider(4, here.address.wrapping_add(word), &|target| target.wrapping_sub(there.address));
+        }
+        if let (Some(here), Some(there)) = (self.old_section.section, self.new_section.section) {
+            let (from, scale) = old_layout.origin(here.origin);
+            let (to, new_scale) = new_layout.origin(there.origin);
+            if from != 0 && scale == new_scale {
+                let target = from.wrapping_add(word.wrapping_mul(scale));
+                if scale > 1 && word >= 1 << 24 {
+                    // No number of a record.
+                } else if here.origin == Origin::Text {
+                    consider(5, target, &|target| target.wrapping_sub(to));
+                } else if word < here_len(old_layout, here.origin) / scale {
+                    values[5] = self.resolve(target).0.wrapping_sub(to) / scale;
+                    apply |= 1 << 5;
+                }
+            }
+        }
+        self.add_table_ways((images.old, index(old)), word, before, since, &mut values, &mut apply);
+        self.choose(values, apply)
+    }
+
+    /// Foretells what comes from a table that was made anew: its words are as good as the map.
+    fn made_anew(&mut self, old: u32, beyond: usize, left: u32, before: &[u8], since: u32) -> Unit {
+        let Anew { bytes, words_from } = self.images.extra;
+        let byte = bytes.get(beyond).copied().unwrap_or(0);
+        let aligned = beyond.checked_sub(*words_from).filter(|within| within.is_multiple_of(4) && left >= 4);
+        let Some((within, word)) = aligned.zip(word_at(bytes, super::code::narrow(beyond))) else {
+            return Unit::Byte { old, byte, step: 0 };
+        };
+        self.old_section = Span { start: old, end: old, number: SECTIONS - 1, section: None };
+        self.phase = super::code::narrow(within / 4 % PHASES);
+        let mut values = [word; WAYS];
+        let mut apply = 1;
+        self.add_table_ways((bytes, beyond), word, before, since, &mut values, &mut apply);
+        Unit::Word { old, choices: self.choose(values, apply) }
+    }
+
+    /// Adds the ways that follow from words before, which stand before place `at` of `source` and at the end of `before`.
+    fn add_table_ways(
+        &self,
+        (source, at): (&[u8], usize),
+        word: u32,
+        before: &[u8],
+        since: u32,
+        values: &mut [u32; WAYS],
+        apply: &mut u16,
+    ) {
+        let word_before = |bytes: &[u8], at: usize, back: usize| {
+            Some(u32::from_le_bytes(*bytes.get(at.checked_sub(back)?..)?.first_chunk()?))
+        };
+        for (number, stride) in STRIDES.into_iter().enumerate() {
+            let back = stride * 4;
+            if index(since) < back {
+                continue;
+            }
+            let earlier = word_before(source, at, back);
+            let made = word_before(before, before.len(), back);
+            if let (Some(earlier), Some(made)) = (earlier, made)
+                && earlier != made
+            {
+                values[FIRST_STRIDE + number] = word.wrapping_add(made.wrapping_sub(earlier));
+                *apply |= 1 << (FIRST_STRIDE + number);
+            }
+        }
+        let near = self.differences[self.near(word)];
+        if near != 0 {
+            values[LIKE_NEAR] = word.wrapping_add(near);
+            *apply |= 1 << LIKE_NEAR;
+        }
+        let last = self.last_difference[self.old_section.number.min(SECTIONS - 1)];
+        if last != 0 {
+            values[LIKE_LAST] = word.wrapping_add(last);
+            *apply |= 1 << LIKE_LAST;
+        }
+    }
+
+    /// Where the difference of words near in value to this one is kept.
+    fn near(&self, word: u32) -> usize {
+        let section = super::code::narrow(self.old_section.number);
+        place(word >> NEAR_BITS ^ (section << 24 | self.phase << 21))
+    }
+
+    /// Ranks the ways that apply by how often they were right in a situation like this.
+    fn choose(&self, values: [u32; WAYS], apply: u16) -> Choices {
+        let mut context = [0u16; WAYS];
+        let (mut best, mut second) = ((0u16, 0usize), None::<(u16, usize)>);
+        for way in 0..WAYS {
+            let hit = |back: usize| self.right[back - 1] >> way & 1;
+            context[way] = hit(1) | hit(2) << 1 | hit(3) << 2 | hit(6) << 3;
+            if apply >> way & 1 == 0 {
+                continue;
+            }
+            let score = self.scores[self.score(way, context[way])];
+            if way == 0 {
+                best = (score, 0);
+            } else if score > best.0 {
+                if values[way] != values[best.1] {
+                    second = Some(best);
+                }
+                best = (score, way);
+            } else if values[way] != values[best.1] && second.is_none_or(|(other, _)| score > other) {
+                second = Some((score, way));
+            }
+        }
+        let second = second.map(|(_, way)| values[way]).filter(|value| *value != values[best.1]);
+        let grade = u32::from(best.0 >> 12);
+        Choices { values, apply, best: values[best.1], second, way: best.1, grade, phase: self.phase, context }
+    }
+
+    fn score(&self, way: usize, context: u16) -> usize {
+        let section = self.old_section.number.min(SECTIONS - 1);
+        ((way * SECTIONS + section) * PHASES + index(self.phase)) * CONTEXTS + usize::from(context)
+    }
+
+    /// Learns what a unit really holds. `new` is where it stands.
+    pub(super) fn settle(&mut self, unit: &Unit, new: u32, actual: [u8; 4]) {
+        let actual = u32::from_le_bytes(actual);
+        match unit {
+            Unit::Byte { .. } => {}
+            Unit::Reference { reference, word, target, .. } => {
+                if actual != *word
+                    && let Some(address) = self.new_section.address(new)
+                    && let Some(found) =
+                        reference.form.goal(actual, *word, *target, address, self.images.new_layout.code_base())
+                {
+                    self.learn(reference.target, found);
+                }
+            }
+            Unit::Word { choices, .. } => self.settle_word(choices, actual),
+        }
+    }
+
+    fn learn(&mut self, target: u32, found: u32) {
+        let (mapped, _) = self.images.map.find(target);
+        self.learned[place(target)] = (mapped != found).then_some((target, found));
+    }
+
+    fn settle_word(&mut self, choices: &Choices, actual: u32) {
+        let packed = choices.context[0] & 16 != 0;
+        let mut right = 0;
+        let mut differ = false;
+        for way in 0..WAYS {
+            if choices.apply >> way & 1 == 1 {
+                right |= u16::from(choices.values[way] == actual) << way;
+                differ |= choices.values[way] != choices.best;
+            }
+        }
+        if differ {
+            for way in (0..WAYS).filter(|way| choices.apply >> way & 1 == 1) {
+                let at = self.score(way, choices.context[way]);
+                let score = &mut self.scores[at];
+                let goal = if right >> way & 1 == 1 { u16::MAX } else { 0 };
+                let moved = (i32::from(goal) - i32::from(*score)) >> SCORE_RATE;
+                *score = u16::try_from(i32::from(*score) + moved).unwrap_or(0);
+            }
+        }
+        if packed {
+            if differ {
+                self.packed = (self.packed << 1 | u16::from(right & 4 != 0)) & 15;
+            }
+            return;
+        }
+        let difference = actual.wrapping_sub(choices.values[0]);
+        let near = self.near(choices.values[0]);
+        self.differences[near] = difference;
+        if difference != 0 {
+            self.last_difference[self.old_section.number.min(SECTIONS - 1)] = difference;
+        }
+        self.right.rotate_right(1);
+        self.right[0] = right;
+    }
+}
+
+/// The length of the section that words count from.
+fn here_len(layout: &Layout, origin: Origin) -> u32 {
+    match origin {
+        Origin::Text => 0,
+        Origin::Bytes(number) | Origin::Records(number) => {
+            layout.sections.get(number).map_or(0, |section| section.memory_len)
+        }
+    }
+}
+
+fn place(target: u32) -> usize {
+    super::mix::scatter(target, 3) as usize % LEARNED
+}
