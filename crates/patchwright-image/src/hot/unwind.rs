@@ -253,17 +253,6 @@ mod tests {
         let section = file.section_by_name(".eh_frame").unwrap();
         let (data, address) = (section.data().unwrap(), section.address());
         let ours = read(data, address);
-        let theirs = crate::eh_frame::read(data, address, 8);
-        assert!(ours.len() > 100);
-        assert_eq!(ours.iter().map(|frame| (frame.start, frame.len)).collect::<Vec<_>>(), theirs);
-
-        let few: Vec<_> = ours.iter().filter(|frame| frame.handlers.is_some()).take(20).cloned().collect();
-        assert_eq!(few.len(), 20);
-        let (mut written, pointers) = write(&few);
-        for (at, pointer) in pointers {
-            let (Pointer::Code(value) | Pointer::Handlers(value) | Pointer::Personality(value)) = pointer;
-            written[at..at + 8].copy_from_slice(&value.to_le_bytes());
-        }
         let rules = |data: &[u8], address: u64| {
             let section = EhFrame::new(data, LittleEndian);
             let bases = BaseAddresses::default().set_eh_frame(address);
@@ -282,6 +271,17 @@ mod tests {
             }
             rules
         };
+        let theirs: Vec<_> = rules(data, address).iter().map(|rule| (rule.0, rule.1)).collect();
+        assert!(ours.len() > 100);
+        assert_eq!(ours.iter().map(|frame| (frame.start, frame.len)).collect::<Vec<_>>(), theirs);
+
+        let few: Vec<_> = ours.iter().filter(|frame| frame.handlers.is_some()).take(20).cloned().collect();
+        assert_eq!(few.len(), 20);
+        let (mut written, pointers) = write(&few);
+        for (at, pointer) in pointers {
+            let (Pointer::Code(value) | Pointer::Handlers(value) | Pointer::Personality(value)) = pointer;
+            written[at..at + 8].copy_from_slice(&value.to_le_bytes());
+        }
         let original: Vec<_> = rules(data, address).into_iter().filter(|rule| rule.2.is_some()).take(20).collect();
         let plain = |pointer: Option<gimli::Pointer>| pointer.map(gimli::Pointer::pointer);
         let plainly = |list: Vec<Rules>| {
