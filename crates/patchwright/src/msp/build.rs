@@ -119,11 +119,11 @@ impl Builder<'_> {
     /// Checks everything and decides what goes into the patch; refuses with all that stands against it.
     fn planned(&self, progress: &dyn Progress) -> Result<(Plan, Vec<Finding>)> {
         let mut findings = self.checked();
-        let is_open = |name: &String, targets: bool| {
-            if targets { self.images.target(name).is_some() } else { self.images.upgraded(name).is_some() }
-        };
-        let all_open = self.pcp.upgraded.iter().all(|row| is_open(&row.upgraded, false))
-            && self.pcp.targets.iter().all(|row| is_open(&row.target, true));
+        // An upgraded image that no target becomes plays no part.
+        let is_used = |name: &str| self.pcp.targets.iter().any(|target| target.upgraded == name);
+        let mut upgraded = self.pcp.upgraded.iter().filter(|row| is_used(&row.upgraded));
+        let all_open = upgraded.all(|row| self.images.upgraded(&row.upgraded).is_some())
+            && self.pcp.targets.iter().all(|row| self.images.target(&row.target).is_some());
         if !all_open {
             return Err(self.refused(&findings));
         }
