@@ -32,22 +32,29 @@ use crate::console::Console;
 
 fn main() -> ExitCode {
     let typed: Vec<OsString> = std::env::args_os().collect();
-    if let Some(done) = toolchain::behind_gcc(&typed) {
-        return ExitCode::from(done.unwrap_or_else(|error| Console::new(false, false).error(&error)));
+    bug::hold_tongue();
+    let plain = Console::new(false, false);
+    let mut behind_gcc = None;
+    let bug = bug::catch(&plain, || {
+        behind_gcc = toolchain::behind_gcc(&typed);
+        0
+    });
+    if let Some(done) = behind_gcc {
+        return ExitCode::from(done.unwrap_or_else(|error| plain.error(&error)));
+    }
+    if bug != 0 {
+        return ExitCode::from(bug);
     }
     let typed = spell_out(typed);
     // By the name of a linker it is one, whatever the arguments are.
     if let Some(face) = typed.first().and_then(|called| Face::of(called)) {
-        let console = Console::new(false, false);
-        bug::hold_tongue();
-        let play = || commands::ld::play(face, &typed, &console).unwrap_or_else(|error| console.error(&error));
-        return ExitCode::from(bug::catch(&console, play));
+        let play = || commands::ld::play(face, &typed, &plain).unwrap_or_else(|error| plain.error(&error));
+        return ExitCode::from(bug::catch(&plain, play));
     }
     // Usage errors and panics have no parsed flags to ask, yet they too are printed as JSON and in the chosen colours.
     let early = Early::read(&typed);
     early.color.set();
     let console = Console::new(early.json, false);
-    bug::hold_tongue();
     let exit_code = bug::catch(&console, || run(&typed, &console));
     ExitCode::from(exit_code)
 }

@@ -381,4 +381,27 @@ mod tests {
         let arm = object(BinaryFormat::Elf, Architecture::Aarch64, &[0x90; 12], 0, 6);
         assert_eq!(merge_entry_nops(&arm).unwrap().object, arm);
     }
+
+    /// Objects of real assemblers, damaged everywhere: the length stays, and nothing panics.
+    #[test]
+    fn damaged_objects_do_no_harm() {
+        let seeds = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds/entry_nops");
+        let mut tried = 0;
+        for seed in std::fs::read_dir(seeds).unwrap() {
+            let whole = std::fs::read(seed.unwrap().path()).unwrap();
+            let mended = merge_entry_nops(&whole).unwrap();
+            assert!(mended.merged > 0, "{mended:?}");
+            for at in 0..whole.len() {
+                for value in [0, 0x7f, 0xff, whole[at].wrapping_add(1)] {
+                    let mut damaged = whole.clone();
+                    damaged[at] = value;
+                    if let Ok(mended) = merge_entry_nops(&damaged) {
+                        assert_eq!(mended.object.len(), whole.len());
+                    }
+                    tried += 1;
+                }
+            }
+        }
+        assert!(tried > 1000);
+    }
 }

@@ -126,7 +126,8 @@ fn the_log_has_the_required_shape() {
             let id = result["ruleId"].as_str().unwrap();
             assert_eq!(rules.iter().filter(|rule| **rule == id).count(), 1, "{id}");
             let at = &result["locations"][0]["physicalLocation"]["artifactLocation"];
-            assert_eq!(run["artifacts"][at["index"].as_u64().unwrap() as usize]["location"]["uri"], at["uri"]);
+            let index = usize::try_from(at["index"].as_u64().unwrap()).unwrap();
+            assert_eq!(run["artifacts"][index]["location"]["uri"], at["uri"]);
         }
     }
 }

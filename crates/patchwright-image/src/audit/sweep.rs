@@ -228,7 +228,8 @@ impl Stretch<'_> {
         let mut reader = X86Reader::new(bits, bytes, self.start);
         let mut filler = Filler::default();
         let mut data = Data::new(self.relocated_tables(image));
-        let mut tables = Tables::default();
+        // What a function's tables are read for is bounded by its length.
+        let mut tables = Tables { budget: bytes.len().saturating_mul(8).saturating_add(4096), ..Tables::default() };
         // The furthest that a branch leads. Behind that, and behind a jump or ret, are data or another function; unless an
         // exception or a table that was not understood leads there.
         let mut reached = self.start;
@@ -258,7 +259,7 @@ impl Stretch<'_> {
             let next = at + instr.len as u64;
             match instr.what {
                 What::Branch { to: None, call: false } if !ended => {
-                    let furthest = self.follow(image, at, &tables, read, &mut data);
+                    let furthest = self.follow(image, at, &mut tables, read, &mut data);
                     reached = reached.max(furthest.unwrap_or(at));
                 }
                 What::Branch { to: Some(to), call: false } if !ended => {
@@ -282,7 +283,14 @@ impl Stretch<'_> {
     }
 
     /// Notes where the tables lead that code before an indirect jump named, and says where the furthest is.
-    fn follow(&self, image: &Image<'_>, jump: u64, tables: &Tables, read: &mut Read, data: &mut Data) -> Option<u64> {
+    fn follow(
+        &self,
+        image: &Image<'_>,
+        jump: u64,
+        tables: &mut Tables,
+        read: &mut Read,
+        data: &mut Data,
+    ) -> Option<u64> {
         let mut furthest = None;
         for candidate in tables.candidates.iter().rev() {
             // One table ends where the next begins.
@@ -307,6 +315,8 @@ impl Stretch<'_> {
                     }
                 }
                 number += 1;
+                let Some(left) = tables.budget.checked_sub(1) else { return furthest };
+                tables.budget = left;
             }
             if number > 0 && image.section_of(candidate.table).is_some() {
                 let range = (candidate.table, candidate.table.saturating_add(number * width));
@@ -380,6 +390,8 @@ struct Tables {
     /// The last number that something was compared with, and when.
     compared: Option<(u64, usize)>,
     seen: usize,
+    /// Entries that may still be read.
+    budget: usize,
 }
 
 impl Tables {

@@ -267,7 +267,7 @@ impl<'data> Image<'data> {
             return Err(ImageError::unsupported("PE files with code for ARM64 beside x86 or x64 are not supported"));
         }
         image.read_relocations(&file, pe.as_ref(), data.len());
-        starts::read(&file, pe.as_ref(), companions, &mut image)?;
+        starts::read(&file, pe.as_ref(), companions, data.len(), &mut image)?;
         image.edges.sort_unstable();
         image.edges.dedup();
         Ok(image)
@@ -415,7 +415,7 @@ fn code_sections<'data>(file: &File<'data>, kind: Kind, file_len: usize) -> Resu
         let end = address.checked_add(data.len() as u64).filter(|end| *end < u64::MAX - (1 << 16));
         let Some(end) = end else { return Err(ImageError::malformed("a section ends beyond the address space")) };
         next = end;
-        let name = section.name().unwrap_or_default().to_owned();
+        let name = short_name(section.name());
         let align = if kind == Kind::Object { align } else { 1 << 12 };
         let in_memory = if kind == Kind::Object { 0 } else { section.size() };
         let mem_end = address.saturating_add(in_memory).min(u64::MAX - (1 << 16)).max(end);
@@ -435,6 +435,11 @@ fn code_sections<'data>(file: &File<'data>, kind: Kind, file_len: usize) -> Resu
         sections[at - 1].mem_end = sections[at - 1].mem_end.min(next);
     }
     Ok(sections)
+}
+
+/// The name of a section; many may share a long one.
+fn short_name(name: object::Result<&str>) -> String {
+    name.unwrap_or_default().chars().take(64).collect()
 }
 
 /// What an ELF file without section headers loads to be run.
@@ -467,7 +472,7 @@ fn held_sections<'data>(file: &File<'data>, kind: Kind) -> Vec<Section<'data>> {
         .filter_map(|section| {
             let (address, data) = (section.address(), section.data().ok().filter(|data| !data.is_empty())?);
             let mem_end = address.checked_add(data.len() as u64)?;
-            let name = section.name().unwrap_or_default().to_owned();
+            let name = short_name(section.name());
             Some(Section { name, index: section.index().0, address, data, align: 1, mem_end })
         })
         .collect();

@@ -40,7 +40,8 @@ impl<'data> Image<'data> {
         });
         for section in packed {
             let data = section.data().unwrap_or_default();
-            for at in relr(data, width, budget) {
+            // Each place is a word of the file.
+            for at in relr(data, width, budget / width) {
                 let target = self.number(at, width);
                 self.note_relocation(at, target);
             }

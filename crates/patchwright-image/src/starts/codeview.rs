@@ -131,7 +131,7 @@ pub(super) fn read_object(file: &File<'_>, image: &mut Image<'_>, found: &mut Fo
                             let named = found.functions.contains_key(&address);
                             let at = found.note_range(image, address, u64::from(len), Source::CodeView);
                             if at.is_some() && named {
-                                found.names.push((address, Source::CodeView, text(name)));
+                                found.name(address, Source::CodeView, name);
                             }
                         }
                     }
@@ -184,7 +184,7 @@ pub(super) fn note_module(data: &[u8], module: usize, image: &mut Image<'_>, fou
                 if let Some(function) = found.note(image, at, u64::from(len), Source::CodeView) {
                     function.module = Some(module);
                     function.thunk |= thunk;
-                    found.names.push((at, Source::CodeView, text(name)));
+                    found.name(at, Source::CodeView, name);
                 }
             }
             Record::Part { place, len, of } => {
@@ -213,7 +213,7 @@ pub(super) fn note_publics(data: &[u8], image: &Image<'_>, found: &mut Found) {
             found.note_range(image, at, 0, Source::Publics)
         };
         if noted.is_some_and(|function| function.address == Address(at)) {
-            found.names.push((at, Source::Publics, text(name)));
+            found.name(at, Source::Publics, name);
         }
     }
 }

@@ -19,18 +19,21 @@ type Slice<'a> = EndianSlice<'a, LittleEndian>;
 
 /// What a unit says.
 #[derive(Default)]
-struct UnitFound {
-    name: String,
-    folder: String,
-    producer: String,
-    subprograms: Vec<Subprogram>,
+struct UnitFound<'a> {
+    name: &'a [u8],
+    folder: &'a [u8],
+    producer: &'a [u8],
+    subprograms: Vec<Subprogram<'a>>,
     /// Copies of bodies in callers, by the abstract instance.
     copies: Vec<usize>,
 }
 
-struct Subprogram {
+/// More parts no compiler makes of a function; what they are in may be shared.
+const MOST_RANGES: usize = 16;
+
+struct Subprogram<'a> {
     ranges: Vec<(u64, u64)>,
-    name: Option<String>,
+    name: Option<&'a [u8]>,
     /// The abstract instance, or itself.
     identity: usize,
     external: bool,
@@ -51,19 +54,21 @@ pub(super) fn read(file: &File<'_>, image: &mut Image<'_>, found: &mut Found) {
     while let Ok(Some(header)) = units.next() {
         headers.push(header);
     }
-    let units: Vec<UnitFound> = headers.into_par_iter().map(|header| unit(&dwarf, header)).collect();
+    let units: Vec<UnitFound<'_>> = headers.into_par_iter().map(|header| unit(&dwarf, header)).collect();
     let mut copies: BTreeMap<usize, usize> = BTreeMap::new();
     for copy in units.iter().flat_map(|unit| &unit.copies) {
         *copies.entry(*copy).or_default() += 1;
     }
     for unit in units {
         let number = image.modules.len();
-        let says = unit.producer.starts_with("GNU ") || unit.producer.contains(" -f");
-        let asked = ["-fpatchable-function-entry", "-fms-hotpatch"].iter().any(|flag| unit.producer.contains(flag));
+        let mut text = |bytes| found.text(bytes).unwrap_or_default();
+        let (name, library, producer) = (text(unit.name), text(unit.folder), text(unit.producer));
+        let says = producer.starts_with("GNU ") || producer.contains(" -f");
+        let asked = ["-fpatchable-function-entry", "-fms-hotpatch"].iter().any(|flag| producer.contains(flag));
         image.modules.push(Module {
-            name: unit.name,
-            library: unit.folder,
-            producer: unit.producer,
+            name,
+            library,
+            producer,
             // GCC writes down how it was called; others only when told to.
             hot_patch: (says || asked).then_some(asked),
             origin: None,
@@ -76,7 +81,7 @@ pub(super) fn read(file: &File<'_>, image: &mut Image<'_>, found: &mut Found) {
     }
 }
 
-fn note(subprogram: &Subprogram, inlined: usize, module: usize, image: &Image<'_>, found: &mut Found) {
+fn note(subprogram: &Subprogram<'_>, inlined: usize, module: usize, image: &Image<'_>, found: &mut Found) {
     let Some(&(start, end)) = subprogram.ranges.first() else { return };
     let thumb = u64::from(image.machine == Machine::Arm);
     let start = start & !thumb;
@@ -85,12 +90,12 @@ fn note(subprogram: &Subprogram, inlined: usize, module: usize, image: &Image<'_
     let Some(function) = found.note_range(image, start, end.saturating_sub(start), Source::Dwarf) else { return };
     function.module = function.module.or(Some(module));
     function.inlined = function.inlined.max(inlined);
-    if let Some(name) = &subprogram.name
+    if let Some(name) = subprogram.name
         && !known
         && function.address == Address(start)
     {
         function.exported |= subprogram.external && !image.has_symbol_table;
-        found.names.push((start, Source::Dwarf, name.clone()));
+        found.name(start, Source::Dwarf, name);
     }
     for &(part, end) in &subprogram.ranges[1..] {
         let part = part & !thumb;
@@ -104,7 +109,7 @@ fn note(subprogram: &Subprogram, inlined: usize, module: usize, image: &Image<'_
     }
 }
 
-fn unit(dwarf: &Dwarf<Slice<'_>>, header: UnitHeader<Slice<'_>>) -> UnitFound {
+fn unit<'a>(dwarf: &Dwarf<Slice<'a>>, header: UnitHeader<Slice<'a>>) -> UnitFound<'a> {
     let mut told = UnitFound::default();
     let Ok(unit) = dwarf.unit(header) else { return told };
     let Ok(mut entries) = unit.entries_raw(None) else { return told };
@@ -135,12 +140,15 @@ fn subprogram<'a>(
     dwarf: &Dwarf<Slice<'a>>,
     unit: &Unit<Slice<'a>>,
     entry: &DebuggingInformationEntry<Slice<'a>>,
-) -> Option<Subprogram> {
+) -> Option<Subprogram<'a>> {
     let mut ranges = Vec::new();
     let mut all = dwarf.die_ranges(unit, entry).ok()?;
     while let Ok(Some(range)) = all.next() {
         if range.begin < range.end {
             ranges.push((range.begin, range.end));
+        }
+        if ranges.len() == MOST_RANGES {
+            break;
         }
     }
     if ranges.is_empty() {
@@ -158,7 +166,7 @@ fn name<'a>(
     unit: &Unit<Slice<'a>>,
     entry: &DebuggingInformationEntry<Slice<'a>>,
     depth: u8,
-) -> Option<String> {
+) -> Option<&'a [u8]> {
     let own = [constants::DW_AT_linkage_name, constants::DW_AT_MIPS_linkage_name, constants::DW_AT_name]
         .into_iter()
         .find_map(|at| text(dwarf, unit, entry, at));
@@ -177,9 +185,9 @@ fn text<'a>(
     unit: &Unit<Slice<'a>>,
     entry: &DebuggingInformationEntry<Slice<'a>>,
     at: gimli::DwAt,
-) -> Option<String> {
+) -> Option<&'a [u8]> {
     let value = entry.attr_value(at)?;
-    Some(dwarf.attr_string(unit, value).ok()?.to_string_lossy().into_owned())
+    Some(dwarf.attr_string(unit, value).ok()?.slice())
 }
 
 /// Where in `.debug_info` an attribute refers to.

@@ -8,8 +8,8 @@ use gimli::{
 };
 use object::read::{File, Object as _, ObjectSection as _};
 
-use super::{Disagreement, Found, Source};
-use crate::image::{Address, Edge, Image, Machine, Via};
+use super::{Found, Source};
+use crate::image::{Edge, Image, Machine, Via};
 
 /// One FDE.
 struct Range {
@@ -19,7 +19,7 @@ struct Range {
     lsda: Option<u64>,
 }
 
-pub(super) fn read(file: &File<'_>, image: &mut Image<'_>, found: &mut Found) {
+pub(super) fn read(file: &File<'_>, file_len: usize, image: &mut Image<'_>, found: &mut Found) {
     let address_size = if file.is_64() { 8 } else { 4 };
     let place =
         |name| file.section_by_name(name).map(|section| (section.address(), section.data().unwrap_or_default()));
@@ -39,9 +39,11 @@ pub(super) fn read(file: &File<'_>, image: &mut Image<'_>, found: &mut Found) {
         bases = bases.set_eh_frame_hdr(address);
     }
     let ranges = frame.map(|(_, data)| ranges(data, &bases, address_size)).unwrap_or_default();
+    // Functions may share an exception table, but not so that the file is read over and over.
+    let mut budget = file_len;
     for range in &ranges {
         note(image, found, range);
-        landing_pads(image, range, address_size);
+        landing_pads(image, range, address_size, &mut budget);
     }
     let Some((_, data)) = header else { return };
     let starts = header_starts(data, &bases, address_size);
@@ -60,7 +62,7 @@ pub(super) fn read(file: &File<'_>, image: &mut Image<'_>, found: &mut Found) {
             }
             Err(_) => {
                 let text = ".eh_frame_hdr has a function here, .eh_frame none".to_owned();
-                found.disagreements.push(Disagreement { address: Address(*start), found: text });
+                found.disagree(*start, text);
             }
         }
     }
@@ -116,10 +118,13 @@ fn header_starts(data: &[u8], bases: &BaseAddresses, address_size: u8) -> Vec<u6
 }
 
 /// Where a table of call sites (`.gcc_except_table`) lets exceptions land.
-fn landing_pads(image: &mut Image<'_>, range: &Range, address_size: u8) {
+fn landing_pads(image: &mut Image<'_>, range: &Range, address_size: u8, budget: &mut usize) {
     // EHABI has tables of its own kind.
     let Some(lsda) = range.lsda.filter(|_| image.machine != Machine::Arm) else { return };
-    let pads = call_sites(image.memory(lsda), lsda, range.start, address_size).unwrap_or_default();
+    let bytes = image.memory(lsda);
+    let pads = call_sites(&bytes[..bytes.len().min(*budget)], lsda, range.start, address_size).unwrap_or_default();
+    // A site takes four bytes or more.
+    *budget = budget.saturating_sub(4 * pads.len() + 4);
     let edges = pads.into_iter().map(|to| Edge { to, from: range.start, via: Via::LandingPad });
     image.edges.extend(edges);
 }

@@ -205,9 +205,37 @@ struct Found {
     /// Labels without a type, which assembly has.
     labels: BTreeMap<u64, String>,
     disagreements: Vec<Disagreement>,
+    /// Bytes of names that may still be read. Many symbols may share one long name, so that without it a small file would
+    /// take any memory.
+    room: usize,
 }
 
+/// Names and files are cut here where nothing depends on the rest of them.
+const LONGEST_TEXT: usize = 256;
+
+/// One damaged table makes thousands.
+const MOST_DISAGREEMENTS: usize = 10_000;
+
 impl Found {
+    /// Takes a name, if there is room for it.
+    fn name(&mut self, address: u64, source: Source, name: &[u8]) {
+        if let Some(name) = self.text(name) {
+            self.names.push((address, source, name));
+        }
+    }
+
+    /// Takes any text, if there is room for it.
+    fn text(&mut self, text: &[u8]) -> Option<String> {
+        self.room = self.room.checked_sub(text.len())?;
+        Some(String::from_utf8_lossy(text).into_owned())
+    }
+
+    fn disagree(&mut self, address: u64, found: String) {
+        if self.disagreements.len() < MOST_DISAGREEMENTS {
+            self.disagreements.push(Disagreement { address: Address(address), found });
+        }
+    }
+
     /// A source that names functions says that one begins here. Nothing where no code is.
     fn note(&mut self, image: &Image<'_>, address: u64, size: u64, source: Source) -> Option<&mut Function> {
         image.section_of(address)?;
@@ -234,7 +262,7 @@ impl Found {
             }
             if inside {
                 let found = format!("{} begins a function here, inside that at {}", source.name(), Address(start));
-                self.disagreements.push(Disagreement { address: Address(address), found });
+                self.disagree(address, found);
                 return None;
             }
         }
@@ -278,10 +306,17 @@ pub(crate) fn read<'data>(
     file: &File<'data>,
     pe: Option<&Pe<'data>>,
     companions: Companions<'_>,
+    file_len: usize,
     image: &mut Image<'data>,
 ) -> Result<(), ImageError> {
-    let mut found =
-        Found { functions: BTreeMap::new(), names: Vec::new(), labels: BTreeMap::new(), disagreements: Vec::new() };
+    let mut found = Found {
+        functions: BTreeMap::new(),
+        names: Vec::new(),
+        labels: BTreeMap::new(),
+        disagreements: Vec::new(),
+        // Suffixes may be shared, and two tables may name the same.
+        room: file_len.saturating_add(companions.pdb.map_or(0, <[u8]>::len)).saturating_mul(2),
+    };
     symbols::read(file, image, &mut found);
     symbols::exports(file, image, &mut found);
     codeview::read_object(file, image, &mut found);
@@ -296,7 +331,7 @@ pub(crate) fn read<'data>(
                 tables::guard(pe, image, &mut found);
             }
             None => {
-                eh_frame::read(file, image, &mut found);
+                eh_frame::read(file, file_len, image, &mut found);
                 tables::exidx(file, image, &mut found);
             }
         }
@@ -305,6 +340,11 @@ pub(crate) fn read<'data>(
     }
     finish(found, image);
     Ok(())
+}
+
+/// The beginning of a text.
+fn cut(text: &str) -> String {
+    text.chars().take(LONGEST_TEXT).collect()
 }
 
 fn finish(mut found: Found, image: &mut Image<'_>) {

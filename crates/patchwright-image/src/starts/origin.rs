@@ -14,7 +14,7 @@ const GLIBC: &str = "C library";
 const MSVC: &str = "Microsoft C runtime";
 const RUST: &str = "Rust standard library";
 const COMPILER_RT: &str = "compiler-rt";
-/// What Clang puts into every C++ object that ends a program in a `noexcept` function, without any flag of the user.
+/// What Clang makes of its own accord, without the attributes that flags of the user give to functions.
 const CLANG_HELPERS: &str = "helper functions of Clang";
 
 /// What the object that a function comes from says, else its file, else its name.
@@ -179,13 +179,21 @@ fn of_name(name: &str) -> Option<&'static str> {
     if MINGW_NAMES.contains(&name) {
         return Some(MINGW);
     }
-    if name == "__clang_call_terminate" {
+    if is_clang_helper(name) {
         return Some(CLANG_HELPERS);
     }
     if LIBGCC_NAMES.contains(&name) {
         return Some(LIBGCC);
     }
     None
+}
+
+/// The end of a program in a `noexcept` function, wrappers around thread-local variables, constructors of sanitizers.
+fn is_clang_helper(name: &str) -> bool {
+    name == "__clang_call_terminate"
+        || name.starts_with("_ZTW")
+        || name.ends_with(".module_ctor")
+        || name.ends_with(".module_dtor")
 }
 
 const START_NAMES: [&str; 11] = [

@@ -3,7 +3,7 @@
 use object::read::{ExportTarget, File, NameOrOrdinal, Object as _, ObjectSymbol as _};
 use object::{SymbolFlags, SymbolKind, elf};
 
-use super::{Found, Source};
+use super::{Found, Source, cut};
 use crate::code::Isa;
 use crate::image::{Format, Image, Kind, Machine, Mark};
 
@@ -14,9 +14,14 @@ pub(super) fn read(file: &File<'_>, image: &mut Image<'_>, found: &mut Found) {
     let tables = [(Source::Symbols, file.symbols()), (Source::DynamicSymbols, file.dynamic_symbols())];
     for (source, table) in tables {
         for symbol in table {
+            // To find where a name ends is work as well.
+            if found.room == 0 {
+                break;
+            }
             let name = symbol.name().unwrap_or_default();
+            found.room = found.room.saturating_sub(name.len());
             if symbol.kind() == SymbolKind::File {
-                source_file = Some(name.to_owned());
+                source_file = Some(cut(name));
             }
             if symbol.is_undefined() || name.is_empty() {
                 continue;
@@ -46,7 +51,11 @@ pub(super) fn read(file: &File<'_>, image: &mut Image<'_>, found: &mut Found) {
                     continue;
                 }
                 SymbolKind::Unknown | SymbolKind::Label if image.section_of(address).is_some() => {
-                    found.labels.entry(address).or_insert_with(|| name.to_owned());
+                    if !found.labels.contains_key(&address)
+                        && let Some(name) = found.text(name.as_bytes())
+                    {
+                        found.labels.insert(address, name);
+                    }
                     continue;
                 }
                 _ => continue,
@@ -76,7 +85,7 @@ pub(super) fn read(file: &File<'_>, image: &mut Image<'_>, found: &mut Found) {
                 if image.format == Format::Pe || symbol.is_local() {
                     function.file.clone_from(&source_file);
                 }
-                found.names.push((address, source, name.to_owned()));
+                found.name(address, source, name.as_bytes());
             }
         }
         source_file = None;
@@ -116,12 +125,15 @@ pub(super) fn exports(file: &File<'_>, image: &Image<'_>, found: &mut Found) {
         return;
     }
     for export in file.exports().into_iter().flatten().flatten() {
+        if found.room == 0 {
+            break;
+        }
         let ExportTarget::Address { address: at } = export.target() else { continue };
         let at = if image.machine == Machine::Arm { at & !1 } else { at };
         if let Some(function) = found.note(image, at, 0, Source::Exports) {
             function.exported = true;
             if let NameOrOrdinal::Name(name) = export.name() {
-                found.names.push((at, Source::Exports, String::from_utf8_lossy(name).into_owned()));
+                found.name(at, Source::Exports, name);
             }
         }
     }

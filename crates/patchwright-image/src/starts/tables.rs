@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use object::read::{File, Object as _, ObjectSection as _};
 
-use super::{Disagreement, Found, Source};
+use super::{Found, Source};
 use crate::code::{What, decode};
 use crate::image::{Address, Edge, Format, Guard, Image, Kind, Machine, Pe, Via, is_relative};
 
@@ -29,7 +29,7 @@ pub(super) fn guard(pe: &Pe<'_>, image: &mut Image<'_>, found: &mut Found) {
 fn note(image: &Image<'_>, found: &mut Found, address: u64, source: Source) {
     if image.section_of(address).is_none() {
         let text = format!("{} has an entry here, where no code is", source.name());
-        found.disagreements.push(Disagreement { address: Address(address), found: text });
+        found.disagree(address, text);
     } else {
         found.note_range(image, address, 0, source);
     }
@@ -85,7 +85,7 @@ pub(super) fn patchable_entries(file: &File<'_>, image: &Image<'_>, found: &mut 
             function.sources.push(Source::PatchableEntries);
         } else {
             let text = "__patchable_function_entries leads here, where no source has a function".to_owned();
-            found.disagreements.push(Disagreement { address: Address(first_nop), found: text });
+            found.disagree(first_nop, text);
         }
     }
 }

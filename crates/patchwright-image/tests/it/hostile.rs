@@ -49,6 +49,21 @@ fn damage_does_no_harm() {
     IMAGES.iter().for_each(|name| check_hurt(&data(name)));
     check_hurt(&super::synthetic::arm64());
     check_hurt(&super::synthetic::x64_object());
+    super::rules::images().iter().for_each(|data| check_hurt(data));
+}
+
+/// A database is hurt beside an image that is whole.
+#[test]
+fn damage_to_databases_does_no_harm() {
+    let (image, whole) = super::rules::image_with_pdb();
+    let read = |pdb: &[u8]| drop(Image::read_with(&image, patchwright_image::Companions { pdb: Some(pdb) }));
+    for at in 0..whole.len() {
+        let mut hurt = whole.clone();
+        for value in [0, 0xff, hurt[at] ^ 1, hurt[at].wrapping_add(1)] {
+            hurt[at] = value;
+            read(&hurt);
+        }
+    }
 }
 
 /// A program that every Linux has.

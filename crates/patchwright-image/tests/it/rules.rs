@@ -33,6 +33,26 @@ fn x64(pad: &[u8], code: &[u8]) -> Vec<u8> {
     elf(Architecture::X86_64, &[pad, code].concat(), &[("f", pad.len() as u64, code.len() as u64)])
 }
 
+/// `xchg ax, ax; jmp f`, where the linker fills in where `f` is.
+fn relocated() -> Vec<u8> {
+    let mut object = Object::new(BinaryFormat::Elf, Architecture::X86_64, Endianness::Little);
+    let text = object.section_id(StandardSection::Text);
+    object.append_section_data(text, &[PAD, &[0x66, 0x90, 0xe9, 0, 0, 0, 0]].concat(), 64);
+    let symbol = object.add_symbol(Symbol {
+        name: b"f".to_vec(),
+        value: 16,
+        size: 7,
+        kind: SymbolKind::Text,
+        scope: SymbolScope::Linkage,
+        weak: false,
+        section: SymbolSection::Section(text),
+        flags: SymbolFlags::None,
+    });
+    let flags = object::RelocationFlags::Elf { r_type: object::elf::R_X86_64_PLT32 };
+    object.add_relocation(text, object::write::Relocation { offset: 19, symbol, addend: -4, flags }).unwrap();
+    object.write().unwrap()
+}
+
 /// All that is said about `f`, and about the image.
 fn broken(data: &[u8], pdb: Option<&[u8]>) -> (BTreeSet<Rule>, Class) {
     let image = Image::read_with(data, Companions { pdb }).unwrap();
@@ -62,6 +82,30 @@ const F: u32 = CODE + 16;
 /// A PE image for x64 that exports `f` behind a pad.
 fn pe64(code: &[u8]) -> Pe {
     Pe::new(X64, &[PAD, code, PAD].concat()).export(F)
+}
+
+/// An image per machine with most of what is read of it.
+pub(crate) fn images() -> Vec<Vec<u8>> {
+    let mut x64 = pe64(GOOD).debug(20, &0x40_u32.to_le_bytes());
+    let table = x64.add(&words(&[F, F + 2]));
+    let at = (BASE_64 + u64::from(table)).to_le_bytes();
+    let unwind = x64.add(&[1, 0, 0, 0]);
+    let flags = 0x0081_0400_u32.to_le_bytes();
+    let fields: [(usize, &[u8]); 7] =
+        [(0x80, &at), (0x88, &[2]), (0x90, &flags), (0xb0, &at), (0xb8, &[2]), (0x108, &at), (0x110, &[2])];
+    let x64 = x64.pdata(&[F, F + 3, unwind]).load_config(&fields);
+    let mut x86 = Pe::new(X86, &[PAD, &[0xa1, 0, 0x20, 0x40, 0, 0xc3], PAD].concat()).export(F);
+    x86.directory(5, &[&words(&[CODE, 12])[..], &0x3011_u16.to_le_bytes(), &[0; 2]].concat());
+    let arm64 = Pe::new(ARM64, &words(&[0, 0, 0, 0, 0xd503_201f, 0xd65f_03c0])).export(F).pdata(&[F, 2 << 2 | 1]);
+    let thumb =
+        Pe::new(pe::THUMB, &[&[0; 16][..], &[0x10, 0xb5, 0x10, 0xbd]].concat()).export(F | 1).pdata(&[F, 2 << 2 | 1]);
+    [x64, x86, arm64, thumb].iter().map(Pe::build).collect()
+}
+
+/// An image and its database.
+pub(crate) fn image_with_pdb() -> (Vec<u8>, Vec<u8>) {
+    let module = [pe::compile3(true), pe::procedure("f", 16, 3), pe::procedure("leaf", 40, 4)].concat();
+    with_pdb(&[("a.obj", module), ("b.obj", pe::compile3(false))])
 }
 
 #[test]
@@ -153,6 +197,7 @@ fn a06_the_function_loops_to_its_entry() {
     let of_part = chained.add(&[&[0x21, 0, 0, 0][..], &words(&[F, F + 3, own])].concat());
     let chained = chained.pdata(&[F, F + 3, own, CODE + 48, CODE + 50, of_part]).export(F);
     check("from a chained piece", &chained.build(), Rule::A06, Class::No);
+    check("through a relocation", &relocated(), Rule::A06, Class::No);
     let word = words(&[0, 0, 0, 0, 0xd503_201f, 0x17ff_ffff]);
     check("ARM64", &elf(Architecture::Aarch64, &word, &[("f", 16, 8)]), Rule::A06, Class::No);
 }

@@ -116,3 +116,30 @@ fn other_machines_are_refused() {
         assert_eq!(error.kind, patchwright_image::ImageErrorKind::Unsupported, "{error}");
     }
 }
+
+/// Symbols may share a name, but not so that a small file takes any memory.
+#[test]
+fn shared_names_are_read_so_often_only() {
+    let mut object = Object::new(BinaryFormat::Elf, Architecture::X86_64, Endianness::Little);
+    let text = object.section_id(StandardSection::Text);
+    object.append_section_data(text, &[0x90; 4000], 16);
+    let name = vec![b'n'; 100_000];
+    for value in 0..4000 {
+        object.add_symbol(Symbol {
+            name: name.clone(),
+            value,
+            size: 1,
+            kind: SymbolKind::Text,
+            scope: SymbolScope::Linkage,
+            weak: false,
+            section: SymbolSection::Section(text),
+            flags: SymbolFlags::None,
+        });
+    }
+    let data = object.write().unwrap();
+    assert!(data.len() < 300_000, "the name is stored once");
+    let image = Image::read(&data).unwrap();
+    let read: usize = image.functions().iter().flat_map(|function| &function.names).map(String::len).sum();
+    assert!(read <= 2 * data.len(), "{read} bytes of names");
+    assert!(!image.functions().is_empty());
+}

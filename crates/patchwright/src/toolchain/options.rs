@@ -20,7 +20,7 @@ pub enum AuditPolicy {
     Error,
 }
 
-/// Choices of the drivers [`cc`](super::cc), [`cl`](super::cl) and [`link`](super::link).
+/// Choices of the drivers [`cc`](super::cc()), [`cl`](super::cl()) and [`link`](super::link()).
 #[derive(Clone, Debug, Default)]
 pub struct DriverOptions {
     /// Bytes of pad before each entry; by default 5 on x86, 6 on x64, 16 on ARM64.

@@ -155,7 +155,7 @@ fn same_file(input: &Path, file: &str) -> bool {
 fn explain(path: &Path, functions: &[MissedFunction]) -> (String, String) {
     let is_archive =
         path.extension().is_some_and(|extension| ["a", "lib", "rlib"].iter().any(|known| extension == *known));
-    let prepare = format!("or rewrite it: patchwright prepare {}", path.display());
+    let prepare = format!("or rewrite it: patchwright prepare {} -o DIR", path.display());
     let Ok(data) = fs::read(path) else {
         let why = "made by this command: assembly, a naked function, or flags that take back what the driver gives";
         return (why.to_owned(), rule_remedy(functions));

@@ -158,3 +158,29 @@ fn functions_of_mingw() {
         }
     }
 }
+
+/// A body that was copied into callers stays as it is there: debug information tells.
+#[test]
+fn copies_in_callers_are_told() {
+    const SOURCE: &str = "
+    extern int seed;
+    static inline int twice(int a) { return a * seed + a; }
+    int (*pointer)(int) = twice;
+    int main(int argc, char **argv) { (void)argv; return twice(argc) + twice(argc + 1); }
+    int seed = 3;
+    ";
+    if !is_there(GCC) {
+        skip("check", "gcc is needed");
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let (source, out) = (folder.path().join("b.c"), folder.path().join("b"));
+    fs::write(&source, SOURCE).unwrap();
+    let status = Command::new(GCC).args(["-O2", "-g"]).arg(&source).arg("-o").arg(&out).status().unwrap();
+    assert!(status.success());
+    let report = check(&out, &CheckOptions::default()).unwrap();
+    let told = |name: &str| function(&report, name).notes.iter().any(|note| note.rule == "HP-A18");
+    assert!(told("twice"), "{:?}", function(&report, "twice"));
+    assert!(!told("main"));
+    assert!(function(&report, "twice").object.as_deref().is_some_and(|object| object.ends_with("b.c")));
+}

@@ -4,7 +4,7 @@
 //!
 //! A build per compiler is in the default run. `cargo xtask matrix` sets `PATCHWRIGHT_MATRIX` and runs all combinations.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -57,6 +57,8 @@ const PLACES: &[&str] = &["-fPIE -pie", "-fno-pie -no-pie", "-fPIC -shared"];
 const CET: &[&str] = &["-fcf-protection=full", "-fcf-protection=none"];
 const BRANCHES: &[&str] = &["-mbranch-protection=standard", "-mbranch-protection=none"];
 const LTO: &[&str] = &["", "-flto"];
+/// lld leaves the table of patchable functions empty where relocations fill it.
+const LINKERS: &[&str] = &["", "-fuse-ld=lld", "-fuse-ld=lld -Wl,-z,pack-relative-relocs"];
 const DEBUG: &[&str] = &["-g", ""];
 
 const X64_ROOM: &str = "-fpatchable-function-entry=8,6";
@@ -101,7 +103,7 @@ const COMPILERS: &[Compiler] = &[
         room: X64_ROOM,
         by: "ATOMIC",
         plain: Some("HP-A01"),
-        axes: &[LEVELS, PLACES, CET, DEBUG],
+        axes: &[LEVELS, PLACES, CET, DEBUG, LINKERS],
     },
     Compiler {
         command: "clang++-19",
@@ -191,7 +193,11 @@ fn build(folder: &Path, compiler: &Compiler, flags: &str) -> PathBuf {
 }
 
 fn keeps(report: &CheckReport) -> &CheckedFunction {
-    let is_it = |name: &String| matches!(name.trim_start_matches('_'), "keeps" | "Z5keepsii");
+    // Optimisation may leave a copy of it only.
+    let is_it = |name: &String| {
+        let name = name.trim_start_matches('_');
+        (name.starts_with("keeps") || name.starts_with("Z5keepsii")) && !name.contains(".cold")
+    };
     report.functions.iter().find(|one| one.names.iter().any(is_it)).expect("keeps is there")
 }
 
@@ -217,7 +223,39 @@ fn functions_by_peer(image: &Path) -> Option<BTreeSet<(u64, String)>> {
     Some(found)
 }
 
+/// LLVM's disassembler has an instruction at every patch site, as long as we say.
+fn check_sites(image: &Path, report: &CheckReport, what: &str) {
+    let Ok(listing) = Command::new("llvm-objdump-19").arg("-d").arg(image).output() else {
+        skip("check", "llvm-objdump-19 is needed");
+        return;
+    };
+    let text = String::from_utf8(listing.stdout).unwrap();
+    let lengths: BTreeMap<u64, usize> = text
+        .lines()
+        .filter_map(|line| {
+            let (address, rest) = line.trim_start().split_once(": ")?;
+            let bytes = rest.split('\t').next()?;
+            let len = bytes.split_whitespace().map(|group| group.len() / 2).sum();
+            Some((u64::from_str_radix(address, 16).ok()?, len))
+        })
+        .collect();
+    let mut seen = 0;
+    for function in
+        report.functions.iter().filter(|function| matches!(function.verdict, "hot-patchable" | "unpatchable"))
+    {
+        let entry = u64::from_str_radix(function.address.trim_start_matches("0x"), 16).unwrap();
+        let site = entry + function.site.offset;
+        let len = lengths.get(&site).copied();
+        // Two one-byte nops, or a lone ret and what is behind it, are a site together.
+        let pair = len == Some(1) && function.site.bytes == 2;
+        assert!(len == Some(function.site.bytes) || pair, "{what}: {:?} at {site:#x}: {len:?}", function.names);
+        seen += 1;
+    }
+    assert!(seen >= 3, "{what}: {seen} sites");
+}
+
 fn check_functions(image: &Path, report: &CheckReport, what: &str) {
+    check_sites(image, report, what);
     if report.format != "elf" {
         return;
     }
@@ -279,7 +317,8 @@ fn check_compiler(compiler: &Compiler) {
                 // One function alone may be good by chance: what is before it ends where a pad would.
                 let rules: Vec<_> = report.causes.iter().map(|cause| cause.rule.as_str()).collect();
                 assert!(rules.contains(&rule) || rules.contains(&"HP-A02"), "{what}: {rules:?}");
-                let expected = ["HP-A01", "HP-A02", "HP-A03", "HP-A06", "HP-A10"];
+                // A branch that nothing reaches may lead behind its function, into what would be the pad (clang -O0).
+                let expected = ["HP-A01", "HP-A02", "HP-A03", "HP-A05", "HP-A06", "HP-A10"];
                 assert!(rules.iter().all(|rule| expected.contains(rule)), "{what}: {:?}", report.causes);
             }
         }
@@ -365,6 +404,10 @@ fn clang_and_lld_for_windows() {
         let told: Vec<_> = image.sources.iter().map(|source| source.source).collect();
         assert!(told.contains(&"pdb-publics") && told.contains(&"exports"), "{told:?}");
         assert_eq!(told.contains(&"pdata"), target != "i686", "{told:?}");
+        // In a Thumb image LLVM skips the zeros between functions, and is out of step behind them.
+        if target != "thumbv7" {
+            check_sites(&folder.path().join("a.dll"), &image, target);
+        }
         assert!(image.disagreements.is_empty(), "{:?}", image.disagreements);
         // The database of another build is not taken, and not taken for an error unless it was asked for.
         run("lld-link-19", &format!("{link} /out:b.dll /pdb:b.pdb /brepro /functionpadmin:64"));
@@ -382,6 +425,48 @@ fn clang_and_lld_for_windows() {
             let report = checked("a.dll");
             assert_eq!(report.answer, CheckAnswer::NotHotPatchable, "{target}");
             assert!(report.causes.iter().any(|cause| cause.rule == "HP-A02"), "{target}");
+        }
+    }
+}
+
+/// What linkers for Windows leave out without a word: all but the first function of a section, and what they compile
+/// themselves.
+#[test]
+fn what_lld_leaves_out() {
+    const SOURCE: &str = "
+    __declspec(noinline) int add(int a, int b) { __asm__ volatile(\"\"); return a + b; }
+    __declspec(dllexport) int entry(int a) { return add(a, 2) + add(a, a); }
+    int __stdcall DllMainCRTStartup(void *a, unsigned b, void *c) { return 1; }
+    ";
+    if !["clang-19", "lld-link-19"].iter().all(|command| is_there(command)) {
+        skip("check", "clang-19 and lld-link-19 are needed");
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("a.c"), SOURCE).unwrap();
+    for flags in ["-fno-function-sections", "-ffunction-sections -flto"] {
+        let run = |command: &str, line: &str| {
+            let status =
+                Command::new(command).args(line.split_whitespace()).current_dir(folder.path()).status().unwrap();
+            assert!(status.success(), "{command} {line}");
+        };
+        let compile = "--target=x86_64-pc-windows-msvc -O2 -fms-hotpatch -g -gcodeview -c a.c -o a.obj";
+        run("clang-19", &format!("{compile} {flags}"));
+        run(
+            "lld-link-19",
+            "/dll /nodefaultlib /entry:DllMainCRTStartup /debug /functionpadmin:64 a.obj /out:a.dll /pdb:a.pdb",
+        );
+        let options = CheckOptions { min_pad: Some(64), ..CheckOptions::default() };
+        let report = check(&folder.path().join("a.dll"), &options).unwrap();
+        let rules: Vec<_> = report.causes.iter().map(|cause| cause.rule.as_str()).collect();
+        assert_eq!(rules, ["HP-A02"], "{flags}");
+        if !flags.contains("lto") {
+            assert_eq!(report.counts.failing, report.counts.required - 1, "{flags}");
+            // The object is told the same before it is linked.
+            let object = check(&folder.path().join("a.obj"), &options).unwrap();
+            let rules: Vec<_> =
+                object.causes.iter().map(|cause| (cause.rule.as_str(), cause.functions.len())).collect();
+            assert_eq!(object.counts.failing, object.counts.required - 1, "{rules:?}");
         }
     }
 }
