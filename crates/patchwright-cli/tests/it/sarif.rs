@@ -101,7 +101,6 @@ fn check_shape(value: &Value, shape: Shape, path: &str) {
 fn the_log_has_the_required_shape() {
     let sandbox = Sandbox::new();
     sandbox.write("image.dll", crate::check::image());
-    sandbox.write("with space.dll", crate::check::image());
     sandbox.write("list", "f20\nnowhere\n");
     sandbox.write("allow", "f20\n");
     for (line, code) in [

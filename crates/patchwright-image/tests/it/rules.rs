@@ -331,6 +331,15 @@ fn a18_a_copy() {
     check("constprop", &elf(Architecture::X86_64, &code, &[("f.constprop.0", 16, 3)]), Rule::A18, Class::Atomic);
 }
 
+/// `/HOTPATCHCOMPATIBLE` is a promise of the linker, and no rule.
+#[test]
+fn images_say_that_windows_may_patch_them() {
+    for (bits, expect) in [(0x80_u32, true), (0x40, false)] {
+        let image = pe64(GOOD).debug(20, &bits.to_le_bytes()).build();
+        assert_eq!(Image::read(&image).unwrap().is_hot_patch_compatible(), expect, "{bits:#x}");
+    }
+}
+
 fn with_pdb(modules: &[(&str, Vec<u8>)]) -> (Vec<u8>, Vec<u8>) {
     let guid = *b"0123456789abcdef";
     let reference = [&b"RSDS"[..], &guid, &[1, 0, 0, 0], b"c:\\x\\f.pdb\0"].concat();

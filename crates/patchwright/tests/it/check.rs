@@ -184,3 +184,38 @@ fn copies_in_callers_are_told() {
     assert!(!told("main"));
     assert!(function(&report, "twice").object.as_deref().is_some_and(|object| object.ends_with("b.c")));
 }
+
+/// An exception that lands in the middle of the first instruction: no compiler does that, an assembler can.
+#[test]
+fn exceptions_that_land_in_the_site() {
+    const SOURCE: &str = "
+    .text
+    .globl f
+    .type f, @function
+    .fill 16, 1, 0x90
+f:  .cfi_startproc
+    .cfi_personality 3, pers
+    .cfi_lsda 3, table
+    mov $1, %eax
+    ret
+    .cfi_endproc
+    .size f, .-f
+pers: ret
+    .section .gcc_except_table, \"a\"
+table: .byte 0xff, 0xff, 1, 4, 0, 5, LANDING, 0
+    .section .note.GNU-stack
+    ";
+    if !is_there(GCC) {
+        skip("check", "gcc is needed");
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let (source, out) = (folder.path().join("a.s"), folder.path().join("a"));
+    for (landing, expect) in [("5", "hot-patchable atomic"), ("2", "unpatchable HP-A05")] {
+        fs::write(&source, SOURCE.replace("LANDING", landing)).unwrap();
+        let mut command = Command::new(GCC);
+        command.args(["-nostdlib", "-no-pie", "-Wl,-e,f"]).arg(&source).arg("-o").arg(&out);
+        assert!(command.status().unwrap().success());
+        assert_eq!(told(&check(&out, &CheckOptions::default()).unwrap(), "f"), expect, "landing at {landing}");
+    }
+}
