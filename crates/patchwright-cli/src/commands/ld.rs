@@ -68,13 +68,17 @@ fn told(linked: &Linked) -> Result<Option<String>> {
     if let Some(path) = std::env::var_os("PATCHWRIGHT_REPORT").filter(|path| !path.is_empty()) {
         write(Path::new(&path), report)?;
     }
-    let unsupported: usize = report.files.iter().map(|file| file.unsupported.len()).sum();
-    if linked.exit_code != 0 || report.counts.refused == 0 && unsupported == 0 {
+    // What comes with the system is in the report. Nobody here can compile it anew.
+    let own: Vec<_> = report.files.iter().filter(|file| !is_of_the_system(&file.input)).collect();
+    let unsupported: usize = own.iter().map(|file| file.unsupported.len()).sum();
+    let refused: usize = own.iter().map(|file| file.counts.refused).sum();
+    if linked.exit_code != 0 || refused == 0 && unsupported == 0 {
         return Ok(None);
     }
     let mut left = Vec::new();
-    if report.counts.refused > 0 {
-        left.push(format!("{} of {}", count(report.counts.refused as u64), functions(report)));
+    if refused > 0 {
+        let all: usize = own.iter().map(|file| file.counts.functions).sum();
+        left.push(format!("{} of {}", count(refused as u64), counted(all as u64, "function", "functions")));
     }
     if unsupported > 0 {
         left.push(counted(unsupported as u64, "object", "objects"));
@@ -84,8 +88,11 @@ fn told(linked: &Linked) -> Result<Option<String>> {
     Ok(Some(format!("{output}: {left} could not be prepared; PATCHWRIGHT_REPORT=FILE tells which, and why")))
 }
 
-fn functions(report: &LinkReport) -> String {
-    counted(report.counts.functions as u64, "function", "functions")
+/// Whether a file comes with the system or its compilers.
+fn is_of_the_system(path: &Path) -> bool {
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    ["/usr", "/lib", "/lib64", "/lib32"].iter().any(|folder| path.starts_with(folder))
+        && !path.starts_with("/usr/local")
 }
 
 fn write(path: &Path, report: &LinkReport) -> Result<()> {

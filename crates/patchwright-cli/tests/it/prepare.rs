@@ -78,7 +78,7 @@ fn what_cannot_be_done_is_listed_and_the_rest_is_done() {
         &function("hashed", "push %rbp\npop %rbp\nret"),
         ".section .text.short,\"ax\",@progbits\n",
         &function("jumps", "push %rbp\npop %rbp\njmp tail"),
-        &format!(".fill 110, 1, 0x90\n{}", function("tail", "push %rbp\npop %rbp\nret").replace(".globl tail\n", "")),
+        &format!(".fill 118, 1, 0x90\n{}", function("tail", "push %rbp\npop %rbp\nret").replace(".globl tail\n", "")),
     ];
     sandbox.write("a.s", source.concat());
     compile(&sandbox, "a.s", "a.o");
@@ -87,7 +87,7 @@ fn what_cannot_be_done_is_listed_and_the_rest_is_done() {
     assert!(ran.stdout.contains("5 functions: 2 prepared, 3 refused"), "{}", ran.stdout);
     for told in [
         "refused: bytes that are no filler stand before its entry and may belong to it\n  hashed  .text.hashed+0x4  a.o",
-        "refused: the branch at offset 0x2 cannot reach 0x72 across the new bytes\n  tail  .text.short+0x72  a.o",
+        "refused: the branch at offset 0x2 cannot reach 0x7a across the new bytes\n  tail  .text.short+0x7a  a.o",
         "refused: the bytes at offset 0x1 are no instruction: calls of itself may hide there\n  first  .text+0x0  a.o",
     ] {
         assert!(ran.stdout.contains(told), "{told}: {}", ran.stdout);

@@ -9,7 +9,7 @@ use super::bytes::{range, round_up};
 use super::dwarf::is_about_functions;
 use super::edit::{Edits, Insert};
 use super::flow::{Flow, SectionFlow, Stretch, read};
-use super::model::{Class, Model, Reloc, Role, SymbolKind};
+use super::model::{Class, Model, Reloc, Role, Symbol, SymbolKind};
 use super::targets::Targets;
 use crate::audit::{Protocol, Verdict, audit};
 use crate::code::{What, decode};
@@ -459,7 +459,8 @@ pub(crate) fn is_same(from: &Function, function: &Function) -> bool {
 }
 
 /// Whether an address of an entry in data stands among addresses of the inside of the same function. Function pointers
-/// have such neighbours never, entries of jump tables nearly always.
+/// have such neighbours never, entries of jump tables nearly always; and these are labels, which objects refer to by the
+/// section.
 pub(crate) fn is_in_jump_table(
     model: &Model<'_>,
     targets: &Targets,
@@ -467,6 +468,10 @@ pub(crate) fn is_in_jump_table(
     reloc: &Reloc,
     function: &Function,
 ) -> bool {
+    let by_name = |symbol: &Symbol<'_>| matches!(symbol.kind, SymbolKind::Function | SymbolKind::Other);
+    if model.symbols.get(reloc.symbol).is_none_or(by_name) {
+        return false;
+    }
     let (Class::Absolute(width) | Class::Relative(width)) = model.class(reloc.kind) else { return false };
     let inside = |offset: Option<u64>| {
         let other = offset.and_then(|offset| targets.reloc_at(model, holder, offset));

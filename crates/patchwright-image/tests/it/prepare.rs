@@ -19,6 +19,11 @@ struct Code<'a> {
 }
 
 fn object(format: BinaryFormat, architecture: Architecture, code: &Code<'_>) -> Vec<u8> {
+    with_pointers(format, architecture, code, &[0])
+}
+
+/// The same with pointers to these distances from each function.
+fn with_pointers(format: BinaryFormat, architecture: Architecture, code: &Code<'_>, pointers: &[i64]) -> Vec<u8> {
     let mut object = Object::new(format, architecture, Endianness::Little);
     let text = object.add_section(Vec::new(), b".text.x".to_vec(), SectionKind::Text);
     object.append_section_data(text, code.bytes, code.align);
@@ -35,11 +40,10 @@ fn object(format: BinaryFormat, architecture: Architecture, code: &Code<'_>) -> 
             flags: SymbolFlags::None,
         }));
     }
-    // A pointer to each function, and one past its first byte.
     let width = if architecture == Architecture::I386 { 4 } else { 8 };
     let data = object.add_section(Vec::new(), b".data".to_vec(), SectionKind::Data);
     for symbol in symbols {
-        for addend in [0, 1] {
+        for addend in pointers.iter().copied() {
             let offset = object.append_section_data(data, &[0; 8][..width], 8);
             let size = u8::try_from(8 * width).unwrap();
             let flags = RelocationFlags::Generic {
@@ -141,7 +145,7 @@ fn pointers_follow() {
         (BinaryFormat::Coff, Architecture::X86_64),
         (BinaryFormat::Coff, Architecture::I386),
     ] {
-        let old = object(format, architecture, &code);
+        let old = with_pointers(format, architecture, &code, &[0, 1]);
         let new = prepare(&old, &PrepareOptions::default()).unwrap();
         let file = object::File::parse(&*new.bytes).unwrap();
         let data = file.section_by_name(".data").unwrap();
