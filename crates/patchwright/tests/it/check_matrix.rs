@@ -313,6 +313,12 @@ fn check_compiler(compiler: &Compiler) {
         match compiler.plain {
             None => assert_eq!(keeps(&report).class, "STOPPED", "{what}"),
             Some(rule) => {
+                // What link-time optimisation leaves may be so little that it is good by chance.
+                if flags.contains("-flto") && report.answer == CheckAnswer::HotPatchable {
+                    assert!(report.counts.required <= 6, "{what}: {:?}", report.counts);
+                    check_functions(&image, &report, &what);
+                    continue;
+                }
                 assert_eq!(report.answer, CheckAnswer::NotHotPatchable, "{what}");
                 // One function alone may be good by chance: what is before it ends where a pad would.
                 let rules: Vec<_> = report.causes.iter().map(|cause| cause.rule.as_str()).collect();
