@@ -113,7 +113,8 @@ fn run(sandbox: &Sandbox, image: &str, runner: &[&str]) -> Option<String> {
     let path = sandbox.path(image);
     let mut words = runner.iter().map(|word| (*word).to_owned()).chain([path.display().to_string()]);
     let mut command = Command::new(words.next()?);
-    command.args(words).env("WINEDEBUG", "-all").env("WINEPREFIX", sandbox.path("wine"));
+    // Profiled programs leave a file where they run.
+    command.args(words).current_dir(sandbox.path("")).env("WINEDEBUG", "-all").env("WINEPREFIX", sandbox.path("wine"));
     let ran = Ran::of(&mut command);
     assert_eq!(ran.code, 0, "{image}: {ran:?}");
     Some(ran.stdout.replace("\r\n", "\n"))

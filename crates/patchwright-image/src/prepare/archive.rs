@@ -76,6 +76,9 @@ enum Sort {
     File,
 }
 
+/// What is said about an object.
+type Told = Result<Vec<PreparedFunction>, ImageError>;
+
 #[derive(Debug)]
 struct Member<'data> {
     sort: Sort,
@@ -88,10 +91,7 @@ struct Member<'data> {
 
 impl<'data> Member<'data> {
     /// The bytes of the member from now on, and what is to be said about it, if it is an object.
-    fn prepare(
-        &self,
-        options: &PrepareOptions,
-    ) -> (Cow<'data, [u8]>, Option<Result<Vec<PreparedFunction>, ImageError>>) {
+    fn prepare(&self, options: &PrepareOptions) -> (Cow<'data, [u8]>, Option<Told>) {
         if self.sort != Sort::File || !is_object(self.data) {
             return (Cow::Borrowed(self.data), None);
         }

@@ -103,8 +103,8 @@ impl<'data> Elf<'data> {
         let mut sections = Vec::with_capacity(self.headers.len());
         for header in &self.headers {
             let name = text(names, header.name);
-            let alloc = header.flags & u64::from(elf::SHF_ALLOC.0) != 0;
-            let code = header.flags & u64::from(elf::SHF_EXECINSTR.0) != 0 && header.kind != SHT_NOBITS;
+            let alloc = header.flags & elf::SHF_ALLOC.0 != 0;
+            let code = header.flags & elf::SHF_EXECINSTR.0 != 0 && header.kind != SHT_NOBITS;
             let role = match role_by_name(name) {
                 _ if code => Role::Code,
                 Role::Data if !alloc => Role::AboutCode,
@@ -116,7 +116,7 @@ impl<'data> Elf<'data> {
                 data: Cow::Borrowed(self.bytes(header)?),
                 align: header.align.max(1),
                 relocs: Vec::new(),
-                packed: header.flags & u64::from(elf::SHF_COMPRESSED.0) != 0,
+                packed: header.flags & elf::SHF_COMPRESSED.0 != 0,
             });
         }
         let symbols = self.read_symbols(machine)?;
@@ -300,7 +300,7 @@ impl<'data> Elf<'data> {
             None => 1,
         };
         let unit = if unit.is_power_of_two() { unit.min(4096) } else { 1 };
-        if piece.offset % unit == 0 { unit } else { 1 }
+        if piece.offset.is_multiple_of(unit) { unit } else { 1 }
     }
 
     fn new_bytes(&self, index: usize, old: &Model<'_>, new: &Model<'_>) -> Result<Vec<u8>, ImageError> {

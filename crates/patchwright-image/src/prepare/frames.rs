@@ -92,7 +92,7 @@ impl Fde {
         let skip = self.augmentation.map_or(0, |len| len + 1);
         let program = range_at + u64::from(self.width) + skip;
         let advance = first_advance(&section.data, program, self.end)?;
-        let longer = advance.map(|advance| advance.longer(by / self.unit)).filter(|_| by % self.unit == 0);
+        let longer = advance.map(|advance| advance.longer(by / self.unit)).filter(|_| by.is_multiple_of(self.unit));
         if advance.is_some() && longer.flatten().is_none() || self.width == 4 && range > u64::from(u32::MAX) {
             return None;
         }

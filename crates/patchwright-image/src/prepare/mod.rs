@@ -107,6 +107,27 @@ pub enum Outcome {
 /// # Errors
 /// The file is damaged, or no object of a format and machine type that is supported.
 pub fn prepare<'data>(data: &'data [u8], options: &PrepareOptions) -> Result<Prepared<'data>, ImageError> {
+    let mut prepared = once(data, options)?;
+    // What had to be left out for its neighbours' sake may find room now; mostly there is nothing left to do.
+    for _ in 0..PASSES {
+        let Cow::Owned(bytes) = &prepared.bytes else { break };
+        let Ok(again) = once(bytes, options) else { break };
+        let Cow::Owned(more) = again.bytes else { break };
+        for (function, now) in prepared.functions.iter_mut().zip(again.functions) {
+            if now.outcome == Outcome::Prepared {
+                function.outcome = Outcome::Prepared;
+            }
+        }
+        prepared.bytes = Cow::Owned(more);
+    }
+    Ok(prepared)
+}
+
+/// How often the result is looked at again.
+const PASSES: usize = 4;
+
+/// One pass over an object.
+fn once<'data>(data: &'data [u8], options: &PrepareOptions) -> Result<Prepared<'data>, ImageError> {
     if data.starts_with(b"BC\xc0\xde") || data.starts_with(&[0xde, 0xc0, 0x17, 0x0b]) {
         return Err(ImageError::unsupported(
             "LLVM bitcode, which becomes code at the link: compile without link-time optimisation",

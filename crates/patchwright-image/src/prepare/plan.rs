@@ -99,17 +99,17 @@ impl Plan {
                 verdicts.insert((section.index, at - section.address), (&found.verdict, site, found.site.pad_bytes));
             }
         }
-        for index in 0..functions.len() {
-            let place = (functions[index].section, functions[index].start);
+        for function in &mut functions {
+            let place = (function.section, function.start);
             let state = match verdicts.get(&place) {
                 None => State::Refused(vec!["no bytes of code stand at its symbol".to_owned()]),
                 Some((verdict, site, pad)) => {
                     let linker_pads = linker_pads && place.1 == 0;
-                    let case = Case { model, min_pad: min_pad as u64, linker_pads, function: &functions[index] };
+                    let case = Case { model, min_pad: min_pad as u64, linker_pads, function };
                     case.judge(verdict, *pad as u64, *site, loops.contains(&place))
                 }
             };
-            functions[index].state = state;
+            function.state = state;
         }
         let mut plan = Self { functions, targets, blocked, debugged };
         plan.refuse_neighbours(model);
@@ -580,8 +580,8 @@ impl Case<'_, '_> {
                 if !refused.is_empty() {
                     return State::Refused(refused);
                 }
-                let broken = |rules: &[Rule]| reasons.iter().any(|reason| rules.contains(&reason.rule));
-                lack.island = broken(&[Rule::A01, Rule::A04, Rule::A05, Rule::A06, Rule::A09, Rule::A10]);
+                let at_entry = [Rule::A01, Rule::A04, Rule::A05, Rule::A06, Rule::A09, Rule::A10];
+                lack.island = reasons.iter().any(|reason| at_entry.contains(&reason.rule));
                 if !lack.island {
                     self.make_atomic(&mut lack, site);
                     self.make_one_instruction(&mut lack, site);
