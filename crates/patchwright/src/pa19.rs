@@ -28,8 +28,6 @@ use crate::report::{
 
 /// First bytes of every PA19 file.
 const MAGIC: &[u8] = b"PA19";
-/// First bytes of every compound file.
-const COMPOUND: &[u8] = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1";
 /// Files of the format are shorter than this.
 const MAX_LEN: u64 = 1 << 32;
 
@@ -44,14 +42,6 @@ pub(crate) enum Opened {
 impl Opened {
     /// Opens the patch at `path`, told apart by its first bytes. Undo records are refused.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        if begins_with(path, COMPOUND)? {
-            let error = Error::new(
-                ErrorKind::Malformed,
-                "a file of Windows Installer or another compound file, no patch of ours",
-            );
-            let hint = "`patchwright msp inspect` tells what is in a .msp; Windows Installer applies it";
-            return Err(error.at(path).hint(hint));
-        }
         if is_pa19(path)? { Pa19File::open(path).map(Self::Pa19) } else { Patch::open_forward(path).map(Self::Pwp) }
     }
 }
@@ -61,7 +51,8 @@ pub(crate) fn is_pa19(path: &Path) -> Result<bool> {
     begins_with(path, MAGIC)
 }
 
-fn begins_with(path: &Path, magic: &[u8]) -> Result<bool> {
+/// Whether the file at `path` begins with these bytes.
+pub(crate) fn begins_with(path: &Path, magic: &[u8]) -> Result<bool> {
     let failed = |error: io::Error| Error::io("open the patch", path, &error);
     let mut found = Vec::new();
     open_for_reading(path).map_err(failed)?.take(magic.len() as u64).read_to_end(&mut found).map_err(failed)?;

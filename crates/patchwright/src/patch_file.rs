@@ -9,6 +9,7 @@ use patchwright_formats::{Container, FormatError, Kind, Manifest, PatchId, ReadA
 use crate::atomic::open_for_reading;
 use crate::disk::FileSource;
 use crate::error::{Error, ErrorKind, Result};
+use crate::pa19::begins_with;
 
 /// Longest undo blob that is read: about what a million entries with ACLs need.
 const MAX_UNDO_LEN: u64 = 256 << 20;
@@ -24,9 +25,17 @@ pub(crate) struct Patch {
     pub(crate) undo: Option<Undo>,
 }
 
+/// First bytes of every compound file.
+const COMPOUND: &[u8] = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1";
+
 impl Patch {
     /// Opens the patch at `path`.
     pub(crate) fn open(path: &Path) -> Result<Self> {
+        if begins_with(path, COMPOUND)? {
+            let error = Error::new(ErrorKind::Malformed, "a file of Windows Installer or the like, no patch of ours");
+            let hint = "`patchwright msp inspect` tells what is in a .msp; Windows Installer applies it";
+            return Err(error.at(path).hint(hint));
+        }
         let open = || -> io::Result<FileSource> { FileSource::new(open_for_reading(path)?) };
         let file = open().map_err(|error| Error::io("open the patch", path, &error))?;
         Self::read(Box::new(file), path)
