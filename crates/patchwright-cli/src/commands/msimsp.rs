@@ -65,11 +65,11 @@ impl Flags {
             let flag = word.to_str().and_then(|text| text.strip_prefix(['-', '/'])).map(str::to_ascii_lowercase);
             let mut value = |slot: &mut Option<PathBuf>| match words.next() {
                 Some(_) if slot.is_some() => Err(format!("{} is there twice", word.display())),
-                Some(value) => {
+                Some(value) if value != "--json" => {
                     *slot = Some(PathBuf::from(value));
                     Ok(())
                 }
-                None => Err(format!("{} needs a path", word.display())),
+                _ => Err(format!("{} needs a path", word.display())),
             };
             match flag.as_deref() {
                 Some("s") => value(&mut flags.pcp)?,
