@@ -19,11 +19,19 @@ use super::predict::Images;
 use super::tables;
 use super::walk::{Tables, Walk};
 
-/// Makes the new file of `new_len` bytes and hands it to `sink`, front to back, a segment at a time.
+/// How much of the output is handed over at a time.
+const PIECE: usize = 1 << 20;
+
+/// Makes the new file of `new_len` bytes and hands it to `sink`, front to back, in pieces of at most a mebibyte.
 ///
-/// `threads` segments are made at the same time; what is made does not depend on it. `covers` is told every cover of
-/// the body, front to back. Memory is the old file, which the caller holds, and for each thread a segment of at most
-/// 16 MiB and tables of about as much.
+/// `old` is the file as its body was made for: ignored and retained bytes are zeros. `threads` segments are made at the
+/// same time; what is made does not depend on it. `covers` is told the covers of the old file, front to back, for
+/// [`invert`](crate::invert()). Memory is the old file, which the caller holds, and for each thread a segment of at most
+/// 16 MiB and tables of about as much. Whether the bytes are the right ones only a hash of the whole can tell.
+///
+/// # Errors
+///
+/// As of [`crate::apply()`]: a body that breaks a rule, or is for files of other lengths; what `sink` says.
 pub fn apply(
     old: &[u8],
     body: &[u8],
@@ -78,7 +86,9 @@ pub fn apply(
             }),
         };
         for bytes in made {
-            sink.write_all(&bytes?).map_err(ApplyError::Sink)?;
+            for piece in bytes?.chunks(PIECE) {
+                sink.write_all(piece).map_err(ApplyError::Sink)?;
+            }
         }
     }
     Ok(())

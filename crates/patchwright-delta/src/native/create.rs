@@ -38,6 +38,13 @@ pub struct Stats {
 }
 
 /// Makes a body that turns `old` into `new`, on the current rayon thread pool.
+///
+/// Both are seen with their ignored and retained bytes as zeros: nothing here knows of ranges. The same files give the
+/// same body on every machine and with any number of threads.
+///
+/// # Errors
+///
+/// Files of 2 GiB and more have no body of this format; what `out` says.
 pub fn create(old: &[u8], new: &[u8], out: &mut dyn io::Write) -> Result<Stats, CreateError> {
     if i32::try_from(old.len()).is_err() || i32::try_from(new.len()).is_err() {
         return Err(CreateError::Index("a file exceeds 2 GiB"));
