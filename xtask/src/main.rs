@@ -111,8 +111,8 @@ const VERBS: &[Verb] = &[
     },
     Verb {
         name: "bench",
-        arguments: "delta [--corpus DIR] [--pairs d01,d02] [--out FILE]",
-        about: "measure against bsdiff, xdelta3, zstd, qbsdiff and xz on the corpus",
+        arguments: "delta [--corpus DIR] [--pairs d01,d02] [--out FILE] | live [--tool FILE]",
+        about: "measure against bsdiff, xdelta3, zstd, qbsdiff and xz on the corpus; live: pauses of processes",
         run: bench::run,
     },
     Verb {

@@ -66,6 +66,8 @@ impl Group {
                         package("wine64", "/usr/lib/wine/wine64"),
                         package("gcc-mingw-w64-x86-64", "x86_64-w64-mingw32-gcc"),
                         package("msitools", "msiinfo"),
+                        package("g++", "g++"),
+                        package("strace", "strace"),
                     ]
                 }
             }
