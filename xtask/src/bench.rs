@@ -11,11 +11,12 @@ pub(crate) fn run(mut args: Args) -> Result {
     let dir = root().join(args.value("--corpus")?.as_deref().unwrap_or("corpus"));
     let pairs = args.value("--pairs")?;
     let out = args.value("--out")?;
+    let tool = args.value("--tool")?;
     match args.free(1)?.as_slice() {
         [what] if what == "delta" => delta(&dir, &DELTA, pairs, out),
         [what] if what == "pa19" => delta(&dir, &PA19, pairs, out),
         [what] if what == "check" => bench_check::run(&dir, pairs, out),
-        [what] if what == "live" => bench_live::run(),
+        [what] if what == "live" => bench_live::run(tool.map(Into::into)),
         _ => Err(Failure::Usage("bench what? There are: delta, pa19, check, live".into())),
     }
 }

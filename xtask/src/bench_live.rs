@@ -1,7 +1,7 @@
 //! How long a process stands still when it is patched: as a spinning thread of it sees it, for some numbers of threads.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
 
@@ -61,9 +61,15 @@ impl Drop for Target {
     }
 }
 
-pub(crate) fn run() -> Result {
-    show(cargo().args(["build", "--release", "--locked", "--package", "patchwright-cli"]))?;
-    let tool = target_dir().join("release/patchwright");
+/// Measures `tool`, or what is built for release.
+pub(crate) fn run(tool: Option<PathBuf>) -> Result {
+    let tool = match tool {
+        Some(tool) => tool,
+        None => {
+            show(cargo().args(["build", "--release", "--locked", "--package", "patchwright-cli"]))?;
+            target_dir().join("release/patchwright")
+        }
+    };
     let folder = target_dir().join("bench-live");
     std::fs::create_dir_all(&folder).map_err(|error| Failure::Failed(error.to_string()))?;
     let (old, new, patch) = (folder.join("old"), folder.join("new"), folder.join("fix.pwp"));

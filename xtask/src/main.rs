@@ -136,8 +136,8 @@ const VERBS: &[Verb] = &[
     },
     Verb {
         name: "bench",
-        arguments: "delta|pa19|check [--corpus DIR] [--pairs d01,d02] [--out FILE]",
-        about: "measure on the corpus: against bsdiff, xdelta3, zstd, qbsdiff and xz; check against llvm-objdump",
+        arguments: "delta|pa19|check [--corpus DIR] [--pairs d01,d02] [--out FILE] | live [--tool FILE]",
+        about: "measure: delta and pa19 against other tools, check against llvm-objdump, live for pauses of processes",
         run: bench::run,
     },
     Verb {

@@ -91,6 +91,7 @@ impl Group {
                         package("cmake", "cmake"),
                         package("ninja-build", "ninja"),
                         package("meson", "meson"),
+                        package("strace", "strace"),
                     ]
                 }
             }
