@@ -109,7 +109,7 @@ fn prepared(folder: &Path, object: &str) -> PreparedFile {
     let report = prepare(&[folder.join(object)], &folder.join("hot"), &PrepareOptions::default()).unwrap();
     let file = report.files[0].clone();
     // Nothing is left to do, byte for byte.
-    let again = prepare(&[file.output.clone()], &folder.join("again"), &PrepareOptions::default()).unwrap();
+    let again = prepare(std::slice::from_ref(&file.output), &folder.join("again"), &PrepareOptions::default()).unwrap();
     assert!(!again.files[0].changed, "{:?}", again.files[0]);
     assert_eq!(fs::read(&again.files[0].output).unwrap(), fs::read(&file.output).unwrap());
     file
