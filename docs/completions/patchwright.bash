@@ -19,8 +19,14 @@ _patchwright() {
             patchwright,apply)
                 cmd="patchwright__subcmd__apply"
                 ;;
+            patchwright,cc)
+                cmd="patchwright__subcmd__cc"
+                ;;
             patchwright,check)
                 cmd="patchwright__subcmd__check"
+                ;;
+            patchwright,cl)
+                cmd="patchwright__subcmd__cl"
                 ;;
             patchwright,completions)
                 cmd="patchwright__subcmd__completions"
@@ -34,6 +40,12 @@ _patchwright() {
             patchwright,inspect)
                 cmd="patchwright__subcmd__inspect"
                 ;;
+            patchwright,ld)
+                cmd="patchwright__subcmd__ld"
+                ;;
+            patchwright,link)
+                cmd="patchwright__subcmd__link"
+                ;;
             patchwright,man)
                 cmd="patchwright__subcmd__man"
                 ;;
@@ -45,6 +57,9 @@ _patchwright() {
                 ;;
             patchwright,pcp)
                 cmd="patchwright__subcmd__pcp"
+                ;;
+            patchwright,prepare)
+                cmd="patchwright__subcmd__prepare"
                 ;;
             patchwright,revert)
                 cmd="patchwright__subcmd__revert"
@@ -58,8 +73,14 @@ _patchwright() {
             patchwright__subcmd__help,apply)
                 cmd="patchwright__subcmd__help__subcmd__apply"
                 ;;
+            patchwright__subcmd__help,cc)
+                cmd="patchwright__subcmd__help__subcmd__cc"
+                ;;
             patchwright__subcmd__help,check)
                 cmd="patchwright__subcmd__help__subcmd__check"
+                ;;
+            patchwright__subcmd__help,cl)
+                cmd="patchwright__subcmd__help__subcmd__cl"
                 ;;
             patchwright__subcmd__help,completions)
                 cmd="patchwright__subcmd__help__subcmd__completions"
@@ -73,6 +94,12 @@ _patchwright() {
             patchwright__subcmd__help,inspect)
                 cmd="patchwright__subcmd__help__subcmd__inspect"
                 ;;
+            patchwright__subcmd__help,ld)
+                cmd="patchwright__subcmd__help__subcmd__ld"
+                ;;
+            patchwright__subcmd__help,link)
+                cmd="patchwright__subcmd__help__subcmd__link"
+                ;;
             patchwright__subcmd__help,man)
                 cmd="patchwright__subcmd__help__subcmd__man"
                 ;;
@@ -84,6 +111,9 @@ _patchwright() {
                 ;;
             patchwright__subcmd__help,pcp)
                 cmd="patchwright__subcmd__help__subcmd__pcp"
+                ;;
+            patchwright__subcmd__help,prepare)
+                cmd="patchwright__subcmd__help__subcmd__prepare"
                 ;;
             patchwright__subcmd__help,revert)
                 cmd="patchwright__subcmd__help__subcmd__revert"
@@ -167,7 +197,7 @@ _patchwright() {
 
     case "${cmd}" in
         patchwright)
-            opts="-q -h -V --json --color --quiet --help --version diff apply revert status inspect verify check pcp msp msimsp completions man help"
+            opts="-q -h -V --json --color --quiet --help --version diff apply revert status inspect verify check cc cl link prepare ld pcp msp msimsp completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -222,15 +252,45 @@ _patchwright() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        patchwright__subcmd__cc)
+            opts="-v -q -h --pad --no-emit-relocs --prepare --audit --report --verbose --dry-run --json --color --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --pad)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --audit)
+                    COMPREPLY=($(compgen -W "off warn error" -- "${cur}"))
+                    return 0
+                    ;;
+                --report)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         patchwright__subcmd__check)
-            opts="-q -h --require --list --min-pad --allow --function --json --color --quiet --help"
+            opts="-q -h --require --list --min-pad --allow --pdb --sarif --function --json --color --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --require)
-                    COMPREPLY=($(compgen -W "all exported list" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "own all exported list" -- "${cur}"))
                     return 0
                     ;;
                 --list)
@@ -245,7 +305,41 @@ _patchwright() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --pdb)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --function)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchwright__subcmd__cl)
+            opts="-v -q -h --tool --audit --report --verbose --dry-run --json --color --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --tool)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --audit)
+                    COMPREPLY=($(compgen -W "off warn error" -- "${cur}"))
+                    return 0
+                    ;;
+                --report)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -337,7 +431,7 @@ _patchwright() {
             return 0
             ;;
         patchwright__subcmd__help)
-            opts="diff apply revert status inspect verify check pcp msp msimsp completions man help"
+            opts="diff apply revert status inspect verify check cc cl link prepare ld pcp msp msimsp completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -364,7 +458,35 @@ _patchwright() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        patchwright__subcmd__help__subcmd__cc)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         patchwright__subcmd__help__subcmd__check)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchwright__subcmd__help__subcmd__cl)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -421,6 +543,34 @@ _patchwright() {
             return 0
             ;;
         patchwright__subcmd__help__subcmd__inspect)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchwright__subcmd__help__subcmd__ld)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchwright__subcmd__help__subcmd__link)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -574,6 +724,20 @@ _patchwright() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        patchwright__subcmd__help__subcmd__prepare)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         patchwright__subcmd__help__subcmd__revert)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -628,6 +792,54 @@ _patchwright() {
                     return 0
                     ;;
                 --ignore)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchwright__subcmd__ld)
+            opts="-q -h --json --color --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchwright__subcmd__link)
+            opts="-v -q -h --tool --audit --report --verbose --dry-run --json --color --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --tool)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --audit)
+                    COMPREPLY=($(compgen -W "off warn error" -- "${cur}"))
+                    return 0
+                    ;;
+                --report)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1036,6 +1248,36 @@ _patchwright() {
                     return 0
                     ;;
                 --patch-guid)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        patchwright__subcmd__prepare)
+            opts="-o -q -h --output --min-pad --json --color --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --min-pad)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -38,6 +38,11 @@ complete -c patchwright -n "__fish_patchwright_needs_command" -f -a "status" -d 
 complete -c patchwright -n "__fish_patchwright_needs_command" -f -a "inspect" -d 'Show what is in PATCH: versions, ranges, sizes, methods, and where the bytes went'
 complete -c patchwright -n "__fish_patchwright_needs_command" -f -a "verify" -d 'Say whether PATCH is whole and, with TARGET, whether it would apply'
 complete -c patchwright -n "__fish_patchwright_needs_command" -f -a "check" -d 'Say which functions of IMAGE can be redirected while it runs'
+complete -c patchwright -n "__fish_patchwright_needs_command" -f -a "cc" -d 'Compile and link with GCC, Clang or rustc so that every function can be redirected'
+complete -c patchwright -n "__fish_patchwright_needs_command" -f -a "cl" -d 'Compile as cl does, with /hotpatch on every machine'
+complete -c patchwright -n "__fish_patchwright_needs_command" -f -a "link" -d 'Link as link does, and audit what /functionpadmin promised'
+complete -c patchwright -n "__fish_patchwright_needs_command" -f -a "prepare" -d 'Make objects hot-patchable that were compiled without it'
+complete -c patchwright -n "__fish_patchwright_needs_command" -f -a "ld" -d 'Link with prepared copies of all objects and archives'
 complete -c patchwright -n "__fish_patchwright_needs_command" -f -a "pcp" -d 'Patch creation properties: what a Windows Installer patch is made of'
 complete -c patchwright -n "__fish_patchwright_needs_command" -f -a "msp" -d 'Patches of Windows Installer (.msp)'
 complete -c patchwright -n "__fish_patchwright_needs_command" -f -a "msimsp" -d 'Build a patch with the flags of Msimsp.exe'
@@ -122,19 +127,77 @@ never\t''"
 complete -c patchwright -n "__fish_patchwright_using_subcommand verify" -l json -d 'Print one JSON object instead of text'
 complete -c patchwright -n "__fish_patchwright_using_subcommand verify" -s q -l quiet -d 'Show no progress and no notes; warnings and errors stay'
 complete -c patchwright -n "__fish_patchwright_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c patchwright -n "__fish_patchwright_using_subcommand check" -l require -d 'Which functions must be hot-patchable [default: all]' -r -f -a "all\t'All functions but those of the toolchain\'s start files'
+complete -c patchwright -n "__fish_patchwright_using_subcommand check" -l require -d 'Which functions must be hot-patchable [default: own]' -r -f -a "own\t'All functions but those of the toolchain\'s start files and precompiled runtime'
+all\t'Those of the toolchain too'
 exported\t'Functions that other images see; of an object, other objects'
 list\t'The functions that --list names'"
 complete -c patchwright -n "__fish_patchwright_using_subcommand check" -l list -d 'Names for --require list: one per line, # begins a comment' -r -F
-complete -c patchwright -n "__fish_patchwright_using_subcommand check" -l min-pad -d 'Bytes of pad before each entry [default: 5 on x86, 6 on x86-64, 0 on ARM64]' -r
+complete -c patchwright -n "__fish_patchwright_using_subcommand check" -l min-pad -d 'Bytes of pad before each entry [default: 5 on x86, 6 on x86-64, 8 on ARM, 0 on ARM64]' -r
 complete -c patchwright -n "__fish_patchwright_using_subcommand check" -l allow -d 'Names of functions that may fail: one per line, # begins a comment' -r -F
+complete -c patchwright -n "__fish_patchwright_using_subcommand check" -l pdb -d 'The program database of a PE image [default: the one beside IMAGE that belongs to it]' -r -F
 complete -c patchwright -n "__fish_patchwright_using_subcommand check" -l function -d 'Ask for this function alone, and show its bytes' -r
 complete -c patchwright -n "__fish_patchwright_using_subcommand check" -l color -d 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c patchwright -n "__fish_patchwright_using_subcommand check" -l sarif -d 'Print what fails as SARIF 2.1.0, for build servers'
 complete -c patchwright -n "__fish_patchwright_using_subcommand check" -l json -d 'Print one JSON object instead of text'
 complete -c patchwright -n "__fish_patchwright_using_subcommand check" -s q -l quiet -d 'Show no progress and no notes; warnings and errors stay'
 complete -c patchwright -n "__fish_patchwright_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c patchwright -n "__fish_patchwright_using_subcommand cc" -l pad -d 'Bytes of pad before each entry [default: 5 on x86, 6 on x86-64, 16 on ARM64]' -r
+complete -c patchwright -n "__fish_patchwright_using_subcommand cc" -l audit -d 'Audit what is linked: off, warn or error [default: warn]' -r -f -a "off\t'Nobody looks'
+warn\t'Functions that are not hot-patchable are named on standard error'
+error\t'The same, the image is removed, and the exit code is 1'"
+complete -c patchwright -n "__fish_patchwright_using_subcommand cc" -l report -d 'Write what was done as JSON; of a folder into a file named like the image' -r -F
+complete -c patchwright -n "__fish_patchwright_using_subcommand cc" -l color -d 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c patchwright -n "__fish_patchwright_using_subcommand cc" -l no-emit-relocs -d 'Leave no relocations in ELF images'
+complete -c patchwright -n "__fish_patchwright_using_subcommand cc" -l prepare -d 'Prepare objects and static libraries that others made, at the link'
+complete -c patchwright -n "__fish_patchwright_using_subcommand cc" -s v -l verbose -d 'Tell what is good to know, not only what breaks the promise'
+complete -c patchwright -n "__fish_patchwright_using_subcommand cc" -l dry-run -d 'Print what would be run, and run nothing'
+complete -c patchwright -n "__fish_patchwright_using_subcommand cc" -l json -d 'Print one JSON object instead of text'
+complete -c patchwright -n "__fish_patchwright_using_subcommand cc" -s q -l quiet -d 'Show no progress and no notes; warnings and errors stay'
+complete -c patchwright -n "__fish_patchwright_using_subcommand cc" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c patchwright -n "__fish_patchwright_using_subcommand cl" -l tool -d 'The compiler to run [default: PATCHWRIGHT_CL, else cl or clang-cl on PATH]' -r -F
+complete -c patchwright -n "__fish_patchwright_using_subcommand cl" -l audit -d 'Audit what is linked: off, warn or error [default: warn]' -r -f -a "off\t'Nobody looks'
+warn\t'Functions that are not hot-patchable are named on standard error'
+error\t'The same, the image is removed, and the exit code is 1'"
+complete -c patchwright -n "__fish_patchwright_using_subcommand cl" -l report -d 'Write what was done as JSON; of a folder into a file named like the image' -r -F
+complete -c patchwright -n "__fish_patchwright_using_subcommand cl" -l color -d 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c patchwright -n "__fish_patchwright_using_subcommand cl" -s v -l verbose -d 'Tell what is good to know, not only what breaks the promise'
+complete -c patchwright -n "__fish_patchwright_using_subcommand cl" -l dry-run -d 'Print what would be run, and run nothing'
+complete -c patchwright -n "__fish_patchwright_using_subcommand cl" -l json -d 'Print one JSON object instead of text'
+complete -c patchwright -n "__fish_patchwright_using_subcommand cl" -s q -l quiet -d 'Show no progress and no notes; warnings and errors stay'
+complete -c patchwright -n "__fish_patchwright_using_subcommand cl" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c patchwright -n "__fish_patchwright_using_subcommand link" -l tool -d 'The linker to run [default: PATCHWRIGHT_LINK, else link or lld-link on PATH]' -r -F
+complete -c patchwright -n "__fish_patchwright_using_subcommand link" -l audit -d 'Audit what is linked: off, warn or error [default: warn]' -r -f -a "off\t'Nobody looks'
+warn\t'Functions that are not hot-patchable are named on standard error'
+error\t'The same, the image is removed, and the exit code is 1'"
+complete -c patchwright -n "__fish_patchwright_using_subcommand link" -l report -d 'Write what was done as JSON; of a folder into a file named like the image' -r -F
+complete -c patchwright -n "__fish_patchwright_using_subcommand link" -l color -d 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c patchwright -n "__fish_patchwright_using_subcommand link" -s v -l verbose -d 'Tell what is good to know, not only what breaks the promise'
+complete -c patchwright -n "__fish_patchwright_using_subcommand link" -l dry-run -d 'Print what would be run, and run nothing'
+complete -c patchwright -n "__fish_patchwright_using_subcommand link" -l json -d 'Print one JSON object instead of text'
+complete -c patchwright -n "__fish_patchwright_using_subcommand link" -s q -l quiet -d 'Show no progress and no notes; warnings and errors stay'
+complete -c patchwright -n "__fish_patchwright_using_subcommand link" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c patchwright -n "__fish_patchwright_using_subcommand prepare" -s o -l output -d 'The folder for the copies; it is made if it is not there' -r -F
+complete -c patchwright -n "__fish_patchwright_using_subcommand prepare" -l min-pad -d 'Bytes of pad before each entry [default: 5 on x86, 6 on x86-64, 16 on ARM64]' -r
+complete -c patchwright -n "__fish_patchwright_using_subcommand prepare" -l color -d 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c patchwright -n "__fish_patchwright_using_subcommand prepare" -l json -d 'Print one JSON object instead of text'
+complete -c patchwright -n "__fish_patchwright_using_subcommand prepare" -s q -l quiet -d 'Show no progress and no notes; warnings and errors stay'
+complete -c patchwright -n "__fish_patchwright_using_subcommand prepare" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c patchwright -n "__fish_patchwright_using_subcommand ld" -l color -d 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c patchwright -n "__fish_patchwright_using_subcommand ld" -l json -d 'Print one JSON object instead of text'
+complete -c patchwright -n "__fish_patchwright_using_subcommand ld" -s q -l quiet -d 'Show no progress and no notes; warnings and errors stay'
+complete -c patchwright -n "__fish_patchwright_using_subcommand ld" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c patchwright -n "__fish_patchwright_using_subcommand pcp; and not __fish_seen_subcommand_from new export import check help" -l color -d 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set' -r -f -a "auto\t''
 always\t''
 never\t''"
@@ -239,19 +302,24 @@ never\t''"
 complete -c patchwright -n "__fish_patchwright_using_subcommand man" -l json -d 'Print one JSON object instead of text'
 complete -c patchwright -n "__fish_patchwright_using_subcommand man" -s q -l quiet -d 'Show no progress and no notes; warnings and errors stay'
 complete -c patchwright -n "__fish_patchwright_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check pcp msp msimsp completions man help" -f -a "diff" -d 'Make a patch that leads from each OLD version to the NEW one'
-complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check pcp msp msimsp completions man help" -f -a "apply" -d 'Turn TARGET into the new version'
-complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check pcp msp msimsp completions man help" -f -a "revert" -d 'Take a patch back: TARGET becomes what it was before'
-complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check pcp msp msimsp completions man help" -f -a "status" -d 'Show which patches TARGET has that can be taken back'
-complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check pcp msp msimsp completions man help" -f -a "inspect" -d 'Show what is in PATCH: versions, ranges, sizes, methods, and where the bytes went'
-complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check pcp msp msimsp completions man help" -f -a "verify" -d 'Say whether PATCH is whole and, with TARGET, whether it would apply'
-complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check pcp msp msimsp completions man help" -f -a "check" -d 'Say which functions of IMAGE can be redirected while it runs'
-complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check pcp msp msimsp completions man help" -f -a "pcp" -d 'Patch creation properties: what a Windows Installer patch is made of'
-complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check pcp msp msimsp completions man help" -f -a "msp" -d 'Patches of Windows Installer (.msp)'
-complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check pcp msp msimsp completions man help" -f -a "msimsp" -d 'Build a patch with the flags of Msimsp.exe'
-complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check pcp msp msimsp completions man help" -f -a "completions" -d 'Print the completion script of a shell'
-complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check pcp msp msimsp completions man help" -f -a "man" -d 'Print the manual page, or write those of all verbs'
-complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check pcp msp msimsp completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check cc cl link prepare ld pcp msp msimsp completions man help" -f -a "diff" -d 'Make a patch that leads from each OLD version to the NEW one'
+complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check cc cl link prepare ld pcp msp msimsp completions man help" -f -a "apply" -d 'Turn TARGET into the new version'
+complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check cc cl link prepare ld pcp msp msimsp completions man help" -f -a "revert" -d 'Take a patch back: TARGET becomes what it was before'
+complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check cc cl link prepare ld pcp msp msimsp completions man help" -f -a "status" -d 'Show which patches TARGET has that can be taken back, and which patches processes have'
+complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check cc cl link prepare ld pcp msp msimsp completions man help" -f -a "inspect" -d 'Show what is in PATCH: versions, ranges, sizes, methods, and where the bytes went'
+complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check cc cl link prepare ld pcp msp msimsp completions man help" -f -a "verify" -d 'Say whether PATCH is whole and, with TARGET, whether it would apply'
+complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check cc cl link prepare ld pcp msp msimsp completions man help" -f -a "check" -d 'Say which functions of IMAGE can be redirected while it runs'
+complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check cc cl link prepare ld pcp msp msimsp completions man help" -f -a "cc" -d 'Compile and link with GCC, Clang or rustc so that every function can be redirected'
+complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check cc cl link prepare ld pcp msp msimsp completions man help" -f -a "cl" -d 'Compile as cl does, with /hotpatch on every machine'
+complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check cc cl link prepare ld pcp msp msimsp completions man help" -f -a "link" -d 'Link as link does, and audit what /functionpadmin promised'
+complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check cc cl link prepare ld pcp msp msimsp completions man help" -f -a "prepare" -d 'Make objects hot-patchable that were compiled without it'
+complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check cc cl link prepare ld pcp msp msimsp completions man help" -f -a "ld" -d 'Link with prepared copies of all objects and archives'
+complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check cc cl link prepare ld pcp msp msimsp completions man help" -f -a "pcp" -d 'Patch creation properties: what a Windows Installer patch is made of'
+complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check cc cl link prepare ld pcp msp msimsp completions man help" -f -a "msp" -d 'Patches of Windows Installer (.msp)'
+complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check cc cl link prepare ld pcp msp msimsp completions man help" -f -a "msimsp" -d 'Build a patch with the flags of Msimsp.exe'
+complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check cc cl link prepare ld pcp msp msimsp completions man help" -f -a "completions" -d 'Print the completion script of a shell'
+complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check cc cl link prepare ld pcp msp msimsp completions man help" -f -a "man" -d 'Print the manual page, or write those of all verbs'
+complete -c patchwright -n "__fish_patchwright_using_subcommand help; and not __fish_seen_subcommand_from diff apply revert status inspect verify check cc cl link prepare ld pcp msp msimsp completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c patchwright -n "__fish_patchwright_using_subcommand help; and __fish_seen_subcommand_from pcp" -f -a "new" -d 'Write a starting PCP that leads from old installers to a new one'
 complete -c patchwright -n "__fish_patchwright_using_subcommand help; and __fish_seen_subcommand_from pcp" -f -a "export" -d 'Write each table as a text archive (.idt) into a folder'
 complete -c patchwright -n "__fish_patchwright_using_subcommand help; and __fish_seen_subcommand_from pcp" -f -a "import" -d 'Make a database of the text archives in a folder'
