@@ -11,8 +11,8 @@ use patchwright::ErrorKind;
 use crate::cli::Cli;
 use crate::commands::completions::{Shell, script};
 use crate::commands::{
-    ExitCodes, apply, cc, check, cl, completions, diff, inspect, ld, link, man, msimsp, msp, pcp, prepare, revert, status,
-    verify,
+    ExitCodes, apply, cc, check, cl, completions, diff, inspect, ld, link, man, msimsp, msp, pcp, prepare, revert,
+    status, verify,
 };
 
 const EXIT_CODES: [(&str, ExitCodes); 17] = [

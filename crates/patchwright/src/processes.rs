@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use patchwright_formats::PatchId;
 use patchwright_formats::hot::HotPart;
 use patchwright_formats::hot::registry::State;
-use patchwright_live::sys::{Process, Seen, find_build, seen};
+use patchwright_live::sys::{Process, Seen, SignalsHeld, find_build, seen};
 use patchwright_live::{Applied, Limits, LiveError, LiveErrorKind, LivePatch, Outcome};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -109,6 +109,8 @@ fn for_each(
             done.push(report(seen, None));
             continue;
         }
+        // A keystroke must not leave a thread of the process with registers of ours.
+        let _held = SignalsHeld::now();
         // What the thread traces is let go when it ends.
         let worked = std::thread::scope(|scope| {
             let at_work = scope.spawn(|| {

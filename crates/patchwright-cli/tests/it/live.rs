@@ -108,9 +108,10 @@ fn one_command_changes_file_and_process_and_another_takes_it_back() {
     assert_eq!(sandbox.read("app"), sandbox.read("old"));
 }
 
-/// Whenever the command dies, the process runs on, and the next call works.
+/// Whenever somebody ends the command, the process runs on, and the next call works. SIGKILL is another matter: see the
+/// limits in the guide.
 #[test]
-fn a_command_that_is_killed_leaves_a_process_that_the_next_one_can_patch() {
+fn a_command_that_is_ended_leaves_a_process_that_the_next_one_can_patch() {
     let sandbox = Sandbox::new();
     let Some(mut running) = scene(&sandbox) else { return };
     let pid = running.0.id();
@@ -124,9 +125,10 @@ fn a_command_that_is_killed_leaves_a_process_that_the_next_one_can_patch() {
             .spawn()
             .unwrap();
         std::thread::sleep(Duration::from_micros(700 * round));
-        child.kill().unwrap();
+        let signal = ["-INT", "-TERM", "-HUP"][usize::try_from(round % 3).unwrap()];
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
         child.wait().unwrap();
-        assert!(running.0.try_wait().unwrap().is_none(), "the process died when its patcher did");
+        assert!(running.0.try_wait().unwrap().is_none(), "the process died when its patcher was ended");
     }
     sandbox.ok(&format!("apply fix.pwp app --hot-only --pause 500 --pid {pid}"));
     wait_for(&sandbox, "new new new");

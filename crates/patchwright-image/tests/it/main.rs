@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod hostile;
+mod hot;
 mod pe;
 mod prepare;
 mod rules;
-mod hot;
 mod synthetic;

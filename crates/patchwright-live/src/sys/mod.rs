@@ -7,6 +7,8 @@ mod discover;
 mod kernel;
 mod process;
 mod registers;
+mod signals;
 
 pub use discover::{Seen, find_build, seen};
 pub use process::Process;
+pub use signals::SignalsHeld;

@@ -131,14 +131,14 @@ fn claims(image: &Path, object: &Path, file: &PreparedFile) -> CheckReport {
 
 /// Builds with and without preparing, and compares.
 fn check_same(compiler: &str, extension: &str, source: &str, flags: &str, link: &str, runner: &[&str]) {
-    if !is_there(compiler) || runner.first().is_some_and(|runner| !is_there(runner)) {
+    let (program, first) = compiler.split_once(' ').unwrap_or((compiler, ""));
+    if !is_there(program) || runner.first().is_some_and(|runner| !is_there(runner)) {
         skip("prepare", &format!("{compiler} is needed, and what runs its programs: {runner:?}"));
         return;
     }
     let folder = TempDir::new().unwrap();
     let at = folder.path();
     fs::write(at.join(format!("a.{extension}")), source).unwrap();
-    let (program, first) = compiler.split_once(' ').unwrap_or((compiler, ""));
     let compile = format!("{first} {flags} -w -c a.{extension} -o a.o");
     run(program, &compile.split_whitespace().collect::<Vec<_>>(), at);
     let file = prepared(at, "a.o");

@@ -41,7 +41,8 @@ fn hot_part() -> HotPart {
 
 fn registry() -> Registry {
     let redirect = Redirect { address: 0x55_0000_1000, before: vec![1; 5], after: vec![0xe9; 5] };
-    let entry = Entry { name: "f".to_owned(), old: (0x55_0000_1000, 32), new: (0x54_0000_0000, 32), redirect: Some(redirect) };
+    let entry =
+        Entry { name: "f".to_owned(), old: (0x55_0000_1000, 32), new: (0x54_0000_0000, 32), redirect: Some(redirect) };
     Registry {
         state: State::Active,
         patch: PatchId([3; 32]),

@@ -57,11 +57,8 @@ fn objects() -> Result<Vec<(&'static str, Vec<u8>)>, Box<dyn std::error::Error>>
         let data = object.section_id(StandardSection::Data);
         let at = object.append_section_data(data, &[0; 8], 8);
         let size = if matches!(architecture, Architecture::I386) { 32 } else { 64 };
-        let flags = RelocationFlags::Generic {
-            kind: RelocationKind::Absolute,
-            encoding: RelocationEncoding::Generic,
-            size,
-        };
+        let flags =
+            RelocationFlags::Generic { kind: RelocationKind::Absolute, encoding: RelocationEncoding::Generic, size };
         object.add_relocation(data, Relocation { offset: at, symbol, addend: 0, flags })?;
         made.push((name, object.write()?));
     }
