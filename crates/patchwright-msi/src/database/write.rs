@@ -8,9 +8,25 @@ use cfb::Version;
 
 use super::pool::PoolWriter;
 use super::read::stream_name;
-use super::{ColumnKind, Database, Table, Value};
+use super::{ColumnKind, Database, Summary, Table, Value};
 use crate::container::{Container, DATABASE, SUMMARY, encoded};
 use crate::error::{MsiError, Result};
+
+/// The streams of a storage: summary information, tables, and what cells hold.
+pub(crate) fn in_order(
+    summary: &Summary,
+    tables: Vec<(String, Vec<u8>)>,
+    cells: Vec<(String, &[u8])>,
+) -> Result<Vec<Stream>> {
+    let mut streams = vec![Stream { name: SUMMARY.to_owned(), raw: SUMMARY.to_owned(), bytes: summary.write()? }];
+    for (name, bytes) in tables {
+        streams.push(Stream { raw: encoded(&name, true)?, name, bytes });
+    }
+    for (name, bytes) in cells {
+        streams.push(Stream { raw: encoded(&name, false)?, name, bytes: bytes.to_vec() });
+    }
+    Ok(streams)
+}
 
 impl Database {
     /// Writes the database as a compound file.
@@ -49,7 +65,7 @@ impl Database {
             made.push((table.name.clone(), stored(table, &mut pool)));
             for row in &table.rows {
                 cells.extend(row.iter().filter_map(|value| match value {
-                    Value::Binary(bytes) => Some((stream_name(table, row), bytes)),
+                    Value::Binary(bytes) => Some((stream_name(table, row), bytes.as_slice())),
                     _ => None,
                 }));
             }
@@ -57,15 +73,7 @@ impl Database {
         let (strings, data) = pool.write(self.code_page)?;
         made.push(("_StringPool".to_owned(), strings));
         made.push(("_StringData".to_owned(), data));
-        let mut streams =
-            vec![Stream { name: SUMMARY.to_owned(), raw: SUMMARY.to_owned(), bytes: self.summary.write()? }];
-        for (name, bytes) in made {
-            streams.push(Stream { raw: encoded(&name, true)?, name, bytes });
-        }
-        for (name, bytes) in cells {
-            streams.push(Stream { raw: encoded(&name, false)?, name, bytes: bytes.clone() });
-        }
-        Ok(streams)
+        in_order(&self.summary, made, cells)
     }
 }
 

@@ -9,9 +9,9 @@ use std::io::{Cursor, Read, Seek, Write};
 use cfb::Version;
 
 use super::{Definition, MASKED, RowChange, TableChange, Transform};
-use crate::container::{Container, SUMMARY, TRANSFORM, encoded};
+use crate::container::{Container, TRANSFORM};
 use crate::database::pool::PoolWriter;
-use crate::database::write::{Stream, cell, text};
+use crate::database::write::{Stream, cell, in_order, text};
 use crate::database::{Column, ColumnKind, Table, Value, write};
 use crate::error::{MsiError, Result};
 
@@ -63,15 +63,7 @@ impl Transform {
         let (strings, data) = pool.write(self.code_page)?;
         made.push(("_StringPool".to_owned(), strings));
         made.push(("_StringData".to_owned(), data));
-        let mut streams =
-            vec![Stream { name: SUMMARY.to_owned(), raw: SUMMARY.to_owned(), bytes: self.summary.write()? }];
-        for (name, bytes) in made {
-            streams.push(Stream { raw: encoded(&name, true)?, name, bytes });
-        }
-        for (name, bytes) in cells {
-            streams.push(Stream { raw: encoded(&name, false)?, name, bytes: bytes.to_vec() });
-        }
-        Ok(streams)
+        in_order(&self.summary, made, cells)
     }
 }
 

@@ -10,15 +10,16 @@ use patchwright_msi::msp::overview::{
     Against, CabinetSummary, Family, Header, Lint, Overview, ShippedFile, Shipping, TableSummary, TransformSummary,
     overview,
 };
-use patchwright_msi::msp::{Metadata, Msp, Sequence};
+use patchwright_msi::msp::{Metadata, Msp};
 use patchwright_msi::transform::Definition;
 use patchwright_msi::transform::info::Product;
 
 use super::inspect_report::{
     InspectedCabinet, InspectedFamily, InspectedFile, InspectedHeader, InspectedLint, InspectedMember,
-    InspectedMetadata, InspectedMismatch, InspectedProduct, InspectedSequence, InspectedStream, InspectedTable,
-    InspectedTransform, InspectedVerdict, MspAgainst, MspInspectReport, MspOld,
+    InspectedMetadata, InspectedMismatch, InspectedProduct, InspectedStream, InspectedTable, InspectedTransform,
+    InspectedVerdict, MspAgainst, MspInspectReport, MspOld,
 };
+use super::report::MspSequence;
 use crate::atomic::open_for_reading;
 use crate::error::{Error, Result};
 use crate::inspect::{ignored, retained};
@@ -64,7 +65,7 @@ fn report(overview: Overview, patch: &Path, patch_bytes: u64, installer: Option<
         replaces: summary.replaces,
         signed: !overview.signature.is_empty(),
         signature: streams(overview.signature),
-        sequence: overview.sequence.map(|rows| rows.into_iter().map(sequence).collect()),
+        sequence: overview.sequence.map(|rows| rows.iter().map(MspSequence::from).collect()),
         metadata: overview.metadata.map(|rows| rows.into_iter().map(metadata).collect()),
         families: overview.families.into_iter().map(family).collect(),
         transforms: overview.transforms.into_iter().map(transform).collect(),
@@ -85,15 +86,6 @@ fn installer_version(word_count: i32) -> Option<&'static str> {
         5 => Some("3.1"),
         6 => Some("4.0"),
         _ => None,
-    }
-}
-
-fn sequence(row: Sequence) -> InspectedSequence {
-    InspectedSequence {
-        family: row.family,
-        product_code: row.product_code,
-        sequence: row.sequence,
-        supersedes: row.attributes.is_some_and(|attributes| attributes & 1 == 1),
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::report::MspSequence;
 use crate::report::{InspectedRange, InspectedRetain, lossy};
 
 /// What is in a patch of Windows Installer.
@@ -48,7 +49,7 @@ pub struct MspInspectReport {
     pub signature: Vec<InspectedStream>,
     /// The rows of `MsiPatchSequence`, if there is such a table.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub sequence: Option<Vec<InspectedSequence>>,
+    pub sequence: Option<Vec<MspSequence>>,
     /// The rows of `MsiPatchMetadata`, if there is such a table.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Vec<InspectedMetadata>>,
@@ -76,21 +77,6 @@ pub struct InspectedStream {
     pub name: String,
     /// Its length.
     pub bytes: u64,
-}
-
-/// A row of `MsiPatchSequence`.
-#[derive(Clone, Debug, Serialize)]
-pub struct InspectedSequence {
-    /// The family of patches that are compared with each other.
-    pub family: String,
-    /// The product that the row is about; all of them without it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub product_code: Option<String>,
-    /// Where the patch stands in the family.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sequence: Option<String>,
-    /// Whether the patch takes the place of all before it.
-    pub supersedes: bool,
 }
 
 /// A row of `MsiPatchMetadata`.

@@ -33,8 +33,8 @@ use std::path::{Path, PathBuf};
 pub use inspect::inspect;
 pub use inspect_report::{
     InspectedCabinet, InspectedFamily, InspectedFile, InspectedHeader, InspectedLint, InspectedMember,
-    InspectedMetadata, InspectedMismatch, InspectedProduct, InspectedSequence, InspectedStream, InspectedTable,
-    InspectedTransform, InspectedVerdict, MspAgainst, MspInspectReport, MspOld,
+    InspectedMetadata, InspectedMismatch, InspectedProduct, InspectedStream, InspectedTable, InspectedTransform,
+    InspectedVerdict, MspAgainst, MspInspectReport, MspOld,
 };
 pub use log::{BuildLog, LogLevel, NoLog};
 pub use patchwiz::{

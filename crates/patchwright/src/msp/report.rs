@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use patchwright_msi::msp::Sequence;
 use serde::Serialize;
 
 use crate::report::{PcpFinding, lossy, lossy_if_any};
@@ -117,14 +118,25 @@ pub struct MspPair {
 /// A row of `MsiPatchSequence`.
 #[derive(Clone, Debug, Serialize)]
 pub struct MspSequence {
-    /// Family of patches.
+    /// The family of patches that are compared with each other.
     pub family: String,
-    /// The product, or all.
+    /// The product that the row is about; all of them without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub product_code: Option<String>,
-    /// Place in the family.
+    /// Where the patch stands in the family.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sequence: Option<String>,
-    /// Whether it takes the place of the earlier ones.
+    /// Whether the patch takes the place of all before it.
     pub supersedes: bool,
+}
+
+impl From<&Sequence> for MspSequence {
+    fn from(row: &Sequence) -> Self {
+        Self {
+            family: row.family.clone(),
+            product_code: row.product_code.clone(),
+            sequence: row.sequence.clone(),
+            supersedes: row.attributes.is_some_and(|attributes| attributes & 1 == 1),
+        }
+    }
 }

@@ -66,15 +66,7 @@ impl Told<'_> {
             families,
             files: made.iter().map(|(family, member, part)| self.file(family, member, part)).collect(),
             pairs: (0..self.pairs.len()).map(|index| self.pair(index)).collect(),
-            sequence: sequence
-                .iter()
-                .map(|row| MspSequence {
-                    family: row.family.clone(),
-                    product_code: row.product_code.clone(),
-                    sequence: row.sequence.clone(),
-                    supersedes: row.attributes == Some(1),
-                })
-                .collect(),
+            sequence: sequence.iter().map(MspSequence::from).collect(),
             time,
             findings: findings.into_iter().map(crate::pcp::finding).collect(),
             warnings: made.iter().flat_map(|(.., part)| part.warnings.clone()).collect(),
