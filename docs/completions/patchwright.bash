@@ -1229,7 +1229,7 @@ _patchwright() {
             return 0
             ;;
         patchwright__subcmd__pcp__subcmd__new)
-            opts="-o -q -h --also --output --patch-guid --json --color --quiet --help"
+            opts="-o -q -h --also --output --patch-guid --metadata --json --color --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1248,6 +1248,10 @@ _patchwright() {
                     return 0
                     ;;
                 --patch-guid)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --metadata)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -212,6 +212,7 @@ complete -c patchwright -n "__fish_patchwright_using_subcommand pcp; and not __f
 complete -c patchwright -n "__fish_patchwright_using_subcommand pcp; and __fish_seen_subcommand_from new" -l also -d 'Another new installer of the same patch, for a product of its own, and an old one of it. Repeatable' -r -F
 complete -c patchwright -n "__fish_patchwright_using_subcommand pcp; and __fish_seen_subcommand_from new" -s o -l output -d 'The file to write' -r -F
 complete -c patchwright -n "__fish_patchwright_using_subcommand pcp; and __fish_seen_subcommand_from new" -l patch-guid -d 'The identity of the patch [default: a random one]' -r
+complete -c patchwright -n "__fish_patchwright_using_subcommand pcp; and __fish_seen_subcommand_from new" -l metadata -d 'A row of PatchMetadata, such as MoreInfoURL=https://example.org, where the installers do not say it or say it otherwise. Repeatable' -r
 complete -c patchwright -n "__fish_patchwright_using_subcommand pcp; and __fish_seen_subcommand_from new" -l color -d 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set' -r -f -a "auto\t''
 always\t''
 never\t''"

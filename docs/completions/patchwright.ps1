@@ -246,6 +246,7 @@ Register-ArgumentCompleter -Native -CommandName 'patchwright' -ScriptBlock {
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The file to write')
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'The file to write')
             [CompletionResult]::new('--patch-guid', '--patch-guid', [CompletionResultType]::ParameterName, 'The identity of the patch [default: a random one]')
+            [CompletionResult]::new('--metadata', '--metadata', [CompletionResultType]::ParameterName, 'A row of PatchMetadata, such as MoreInfoURL=https://example.org, where the installers do not say it or say it otherwise. Repeatable')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object instead of text')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Show no progress and no notes; warnings and errors stay')

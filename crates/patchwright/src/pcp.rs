@@ -33,11 +33,20 @@ pub struct PcpPair {
     pub new: PathBuf,
 }
 
+/// What [`new()`] does not read from the installers.
+#[derive(Clone, Debug, Default)]
+pub struct PcpNewOptions {
+    /// The identity of the patch, in braces; a random one without it.
+    pub patch_guid: Option<String>,
+    /// Rows of `PatchMetadata` by property: `DisplayName`, `MoreInfoURL` and others.
+    pub metadata: BTreeMap<String, String>,
+}
+
 /// Writes a starting `.pcp` that leads from old installers to new ones.
 ///
-/// Paths without root stand in it as seen from its folder. Without `patch_guid` the patch gets a random one.
-pub fn new(pairs: &[PcpPair], output: &Path, patch_guid: Option<&str>) -> Result<PcpNewReport> {
-    let patch_guid = match patch_guid {
+/// Paths without root stand in it as seen from its folder.
+pub fn new(pairs: &[PcpPair], output: &Path, options: &PcpNewOptions) -> Result<PcpNewReport> {
+    let patch_guid = match options.patch_guid.as_deref() {
         Some(guid) if is_guid(guid) => guid.to_ascii_uppercase(),
         Some(guid) => {
             let error = Error::new(ErrorKind::Usage, format!("'{guid}' is no GUID"));
@@ -57,7 +66,8 @@ pub fn new(pairs: &[PcpPair], output: &Path, patch_guid: Option<&str>) -> Result
     };
     let pairs: Vec<Pair<'_>> = pairs.iter().map(|pair| Pair { old: image(&pair.old), new: image(&pair.new) }).collect();
     let patch_path = PathBuf::from(output.file_name().unwrap_or_default()).with_extension("msp");
-    let options = New { pairs: &pairs, patch_guid: &patch_guid, patch_path: unicode(&patch_path)? };
+    let options =
+        New { pairs: &pairs, patch_guid: &patch_guid, patch_path: unicode(&patch_path)?, metadata: &options.metadata };
     // The errors are about an installer that lacks what is needed, and name it.
     let (database, todos) =
         patchwright_msi::pcp::new(&options).map_err(|error| Error::new(ErrorKind::Malformed, error.to_string()))?;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use patchwright::pcp::{PcpCheckOptions, PcpPair};
+use patchwright::pcp::{PcpCheckOptions, PcpNewOptions, PcpPair};
 use patchwright::report::{PcpCheckReport, PcpExportReport, PcpFinding, PcpImportReport, PcpNewReport};
 use patchwright::{Error, ErrorKind, PathMapping, Result};
 
@@ -61,6 +61,10 @@ enum Verb {
         /// The identity of the patch [default: a random one]
         #[arg(long, value_name = "GUID")]
         patch_guid: Option<String>,
+        /// A row of PatchMetadata, such as MoreInfoURL=https://example.org, where the installers do not say it or say it
+        /// otherwise. Repeatable
+        #[arg(long, value_name = "NAME=VALUE", value_parser = metadata)]
+        metadata: Vec<(String, String)>,
     },
     /// Write each table as a text archive (.idt) into a folder
     Export {
@@ -109,9 +113,11 @@ pub(crate) struct ImageArgs {
 impl Args {
     pub(crate) fn run(&self, console: &Console) -> Result<Answer> {
         match &self.verb {
-            Verb::New { installers, also, output, patch_guid } => {
+            Verb::New { installers, also, output, patch_guid, metadata } => {
                 let pairs = pairs(installers, also)?;
-                let report = patchwright::pcp::new(&pairs, output, patch_guid.as_deref())?;
+                let metadata = metadata.iter().cloned().collect();
+                let options = PcpNewOptions { patch_guid: patch_guid.clone(), metadata };
+                let report = patchwright::pcp::new(&pairs, output, &options)?;
                 let notes: Vec<String> = report.todos.iter().map(|todo| escape(todo)).collect();
                 Ok(console.report(&report, made)?.notes(notes))
             }
@@ -133,6 +139,13 @@ impl Args {
                 Ok(if report.errors > 0 { answer.no() } else { answer })
             }
         }
+    }
+}
+
+fn metadata(typed: &str) -> std::result::Result<(String, String), String> {
+    match typed.split_once('=') {
+        Some((name, value)) if !name.is_empty() && !value.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("NAME=VALUE is needed".to_owned()),
     }
 }
 

@@ -95,6 +95,25 @@ fn from_two_installers_to_a_checked_file() {
 }
 
 #[test]
+fn what_is_typed_stands_before_what_installers_say() {
+    let sandbox = Sandbox::new();
+    installers(&sandbox);
+    sandbox
+        .ok(&format!("{NEW} --metadata DisplayName=Fix --metadata Description=a=b --metadata OptimizedInstallMode=1"));
+    sandbox.ok("pcp export app.pcp -o text");
+    let text = String::from_utf8(sandbox.read("text/PatchMetadata.idt")).unwrap();
+    for row in ["\tDisplayName\tFix\r\n", "\tDescription\ta=b\r\n", "\tOptimizedInstallMode\t1\r\n"] {
+        assert_eq!(text.matches(row).count(), 1, "{text}");
+    }
+    assert_eq!(text.matches("DisplayName").count(), 1, "{text}");
+    for bad in ["DisplayName", "=x", "DisplayName="] {
+        let ran = sandbox.run(&format!("{NEW} --metadata {bad}"));
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(ran.stderr.contains("NAME=VALUE is needed"), "{ran:?}");
+    }
+}
+
+#[test]
 fn everything_that_is_wrong_is_listed() {
     let sandbox = Sandbox::new();
     installers(&sandbox);

@@ -1,5 +1,7 @@
 //! A starting `.pcp`, from what installers say about their product.
 
+use std::collections::BTreeMap;
+
 use super::{SCHEMAS, Schema};
 use crate::database::{Database, Property, Summary, Table, Value};
 use crate::error::{MsiError, Result};
@@ -33,6 +35,8 @@ pub struct New<'a> {
     pub patch_guid: &'a str,
     /// Path of the patch to make.
     pub patch_path: &'a str,
+    /// Rows of `PatchMetadata` by property, which stand before what the installers say.
+    pub metadata: &'a BTreeMap<String, String>,
 }
 
 /// What its author should look at.
@@ -98,7 +102,7 @@ pub fn new(options: &New<'_>) -> Result<(Database, Vec<Todo>)> {
                 put(&mut table, &[Some(&upgrade.name), Some(upgrade.path), None, None, Some(&upgrade.family)]);
             }),
             "TargetImages" => targets(&mut table, &upgrades),
-            "PatchMetadata" => metadata(&mut table, &first.product, &title, &mut todos),
+            "PatchMetadata" => metadata(&mut table, options.metadata, &first.product, &title, &mut todos),
             "PatchSequence" => sequence(&mut table, &upgrades, &mut todos),
             _ => {}
         }
@@ -205,8 +209,15 @@ fn targets(table: &mut Table, upgrades: &[Upgrade<'_>]) {
     }
 }
 
-fn metadata(table: &mut Table, product: &Product, title: &str, todos: &mut Vec<Todo>) {
-    let rows = [
+fn metadata(
+    table: &mut Table,
+    given: &BTreeMap<String, String>,
+    product: &Product,
+    title: &str,
+    todos: &mut Vec<Todo>,
+) {
+    given.iter().for_each(|(name, value)| put(table, &[None, Some(name), Some(value)]));
+    let known = [
         ("AllowRemoval", Some("1")),
         ("Classification", Some("Update")),
         ("Description", Some(title)),
@@ -215,7 +226,7 @@ fn metadata(table: &mut Table, product: &Product, title: &str, todos: &mut Vec<T
         ("MoreInfoURL", product.more_info.as_deref()),
         ("TargetProductName", Some(product.name.as_str())),
     ];
-    for (name, value) in rows {
+    for (name, value) in known.into_iter().filter(|(name, _)| !given.contains_key(*name)) {
         match value {
             Some(_) => put(table, &[None, Some(name), value]),
             None => {
@@ -223,7 +234,10 @@ fn metadata(table: &mut Table, product: &Product, title: &str, todos: &mut Vec<T
             }
         }
     }
-    todos.push("DisplayName and Description of PatchMetadata are what users see: say what the patch is for".to_owned());
+    if !["DisplayName", "Description"].iter().all(|name| given.contains_key(*name)) {
+        let what = "DisplayName and Description of PatchMetadata are what users see: say what the patch is for";
+        todos.push(what.to_owned());
+    }
 }
 
 /// The place among other patches: that of the new version, and behind it for a patch that leaves the version.

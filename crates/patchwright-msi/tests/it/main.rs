@@ -59,7 +59,8 @@ fn sound() -> Database {
         old: Image { path: "1.0/app.msi", database: &old },
         new: Image { path: "1.1/app.msi", database: &new_image },
     };
-    let mut database = new(&New { pairs: &[pair], patch_guid: GUID, patch_path: "app.msp" }).unwrap().0;
+    let mut database =
+        new(&New { pairs: &[pair], patch_guid: GUID, patch_path: "app.msp", metadata: &Default::default() }).unwrap().0;
     // Rows of the tests are about files with and without it; most have none.
     database.tables.retain(|table| table.name != "PatchSequence");
     database

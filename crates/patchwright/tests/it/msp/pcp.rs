@@ -50,11 +50,10 @@ impl Pcp {
                 u32::from(to.0.id) << 8 | u32::from(to.0.build)
             ),
             patch_path: "",
+            metadata: &[("MoreInfoURL".to_owned(), "https://example.org".to_owned())].into(),
         };
         let (database, _) = new(&options).unwrap();
-        let mut pcp = Self { database };
-        pcp.row("PatchMetadata", &[("Property", &"MoreInfoURL"), ("Value", &"https://example.org")]);
-        pcp
+        Self { database }
     }
 
     /// Sets a property.
