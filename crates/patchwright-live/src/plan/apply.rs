@@ -1,5 +1,7 @@
 //! Applying a hot part to a process.
 
+use std::time::{Duration, Instant};
+
 use patchwright_formats::PatchId;
 use patchwright_formats::hot::registry::{Entry, MAGIC, Redirect, Registry, State};
 use patchwright_formats::hot::{HotPart, PAGE};
@@ -12,7 +14,7 @@ use crate::room;
 use crate::stack::Zone;
 use crate::target::{Call, Mapping, Protection, Target};
 
-use super::attempt::at_a_quiet_moment;
+use super::attempt::{FIRST_WAIT, LONGEST_WAIT, at_a_quiet_moment};
 use super::body::{place, redirect};
 use super::revert::{give_back, repair};
 use super::{Applied, Limits, Outcome};
@@ -64,7 +66,7 @@ pub fn apply(
             check_kept(target, part, module, &modules, &record)?;
             (record, false)
         }
-        None => (prepare(target, part, patch, since, module, &modules, &mappings)?, true),
+        None => (prepare(target, part, (patch, since), module, &modules, &mappings, limits)?, true),
     };
     let zones = zones(&record.registry, &active);
     let switched = at_a_quiet_moment(target, limits, &zones, |target| switch(target, &mut record, &mut active));
@@ -171,11 +173,11 @@ fn check_kept(
 fn prepare(
     target: &mut dyn Target,
     part: &HotPart,
-    patch: PatchId,
-    since: u64,
+    (patch, since): (PatchId, u64),
     module: &Module,
     modules: &[Module],
     mappings: &[Mapping],
+    limits: &Limits,
 ) -> Result<Found, LiveError> {
     let register = match part.unwind {
         Some(_) => Some(frame_registration(target, modules)?),
@@ -207,7 +209,7 @@ fn prepare(
             Ok(()) => {
                 let found = Found { address, registry };
                 if let Some(register) = &register
-                    && let Err(error) = register_frames(target, part, register, address + head)
+                    && let Err(error) = register_frames(target, part, register, address + head, limits.deadline)
                 {
                     let _ = target.unmap(address, head + body_len);
                     return Err(error);
@@ -428,6 +430,7 @@ fn register_frames(
     part: &HotPart,
     registration: &Registration,
     body_at: u64,
+    deadline: Duration,
 ) -> Result<(), LiveError> {
     let Some(unwind) = part.unwind else { return Ok(()) };
     let area = body_at + part.body.len_bytes();
@@ -438,13 +441,22 @@ fn register_frames(
         trap: body_at + part.body.text.len() as u64 - 1,
         not_in: registration.not_in.clone(),
     };
-    target.call(&call).map_err(|error| match error.kind() {
-        std::io::ErrorKind::WouldBlock => {
-            LiveError::new(LiveErrorKind::Busy, format!("the new code's unwind data cannot be made known: {error}"))
-                .hint("every thread is running or waits for a lock: try again")
+    let begin = Instant::now();
+    let mut wait = FIRST_WAIT;
+    loop {
+        let Err(error) = target.call(&call) else { return Ok(()) };
+        if error.kind() != std::io::ErrorKind::WouldBlock {
+            return Err(LiveError::io("make the new code's unwind data known", &error));
         }
-        _ => LiveError::io("make the new code's unwind data known", &error),
-    })
+        if begin.elapsed() + wait >= deadline {
+            let message = format!("the new code's unwind data cannot be made known: {error}");
+            return Err(LiveError::new(LiveErrorKind::Busy, message)
+                .hint("every thread is running or waits for a lock: try again, or allow a longer --deadline"));
+        }
+        // A thread that computes now may wait for its next request soon.
+        target.rest(wait);
+        wait = (wait * 2).min(LONGEST_WAIT);
+    }
 }
 
 /// Memory for a call: the unwinder's record and a stack.

@@ -23,8 +23,8 @@ enum Obstacle {
     Uncertain(String),
 }
 
-const FIRST_WAIT: Duration = Duration::from_millis(1);
-const LONGEST_WAIT: Duration = Duration::from_millis(100);
+pub(super) const FIRST_WAIT: Duration = Duration::from_millis(1);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_millis(100);
 
 /// Runs `write` at a moment when no thread is in one of `zones`.
 pub(super) fn at_a_quiet_moment(
