@@ -6,13 +6,14 @@
 #include <pthread.h>
 #include <sys/wait.h>
 OUT_OF_LINE int value(void) { say("called"); return PICK(1, 2); }
-static void *works(void *unused) { for (;;) { say("value %d", value()); tick(); } return unused; }
+static volatile int forked; /* the child has the memory of its parent */
+static void *works(void *unused) { while (!forked) tick(); for (;;) { tick(); say("value %d", value()); } return unused; }
 int main(void) {
     pthread_t thread;
     pthread_create(&thread, 0, works, 0);
     for (;;) {
         pid_t child = vfork();
-        if (child == 0) { sleep(1000); _exit(0); }
+        if (child == 0) { forked = 1; sleep(1000); _exit(0); }
         waitpid(child, 0, 0);
     }
 }

@@ -156,9 +156,23 @@ impl Process {
         if filtered { follow | Options::from_bits_retain(SUSPEND_SECCOMP) } else { follow }
     }
 
+    /// Whether a thread that traces the process is one of this program: one that has done its work and is about to end.
+    fn is_ours(&self, tracer: i32) -> bool {
+        self.field(tracer, "Tgid").is_some_and(|group| group.parse() == Ok(std::process::id()))
+    }
+
     /// Seizes a thread; `false` if it has ended.
     fn seize(&mut self, thread: i32, options: Options) -> Result<bool, StopFailure> {
-        match ptrace::seize(pid_of(thread), options) {
+        let until = Instant::now() + ONE_CALL;
+        let mut seized = ptrace::seize(pid_of(thread), options);
+        while seized == Err(Errno::EPERM)
+            && self.tracer().is_some_and(|tracer| self.is_ours(tracer))
+            && Instant::now() < until
+        {
+            std::thread::sleep(BETWEEN_LOOKS);
+            seized = ptrace::seize(pid_of(thread), options);
+        }
+        match seized {
             Ok(()) => {
                 self.traced.insert(thread, Traced::default());
                 Ok(true)
@@ -166,9 +180,7 @@ impl Process {
             Err(Errno::ESRCH) => Ok(false),
             Err(error) => match (self.state(thread), self.tracer()) {
                 (None | Some('Z' | 'X'), _) => Ok(false),
-                (_, Some(by)) if by != i32::try_from(std::process::id()).unwrap_or(0) => {
-                    Err(StopFailure::Traced { by })
-                }
+                (_, Some(by)) if !self.is_ours(by) => Err(StopFailure::Traced { by }),
                 _ if options.bits() & SUSPEND_SECCOMP != 0 => Err(StopFailure::Failed(io::Error::new(
                     io::ErrorKind::PermissionDenied,
                     "the process filters its system calls (seccomp), and only root may suspend that",
