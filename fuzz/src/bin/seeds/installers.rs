@@ -39,7 +39,8 @@ fn installers(root: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let image = pcp::Image { path: "app.msi", database: &installer };
     let pairs = [pcp::Pair { old: image, new: image }];
     let patch_guid = "{5406B219-A1AC-4BC4-8695-72292C8195AC}";
-    let (made, _) = pcp::new(&pcp::New { pairs: &pairs, patch_guid, patch_path: "app.msp", metadata: &Default::default() })?;
+    let (made, _) =
+        pcp::new(&pcp::New { pairs: &pairs, patch_guid, patch_path: "app.msp", metadata: &Default::default() })?;
     write(root, "msi_database", "installer", &installer.write()?)?;
     write(root, "msi_database", "pcp", &made.write()?)?;
     // Old and new image have the same key, with other contents.
