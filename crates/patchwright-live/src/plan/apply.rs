@@ -1,6 +1,6 @@
 //! Applying a hot part to a process.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use patchwright_formats::PatchId;
 use patchwright_formats::hot::registry::{Entry, MAGIC, Redirect, Registry, State};
@@ -14,7 +14,7 @@ use crate::room;
 use crate::stack::Zone;
 use crate::target::{Call, Mapping, Protection, Target};
 
-use super::attempt::{FIRST_WAIT, LONGEST_WAIT, at_a_quiet_moment};
+use super::attempt::{Patience, at_a_quiet_moment};
 use super::body::{place, redirect};
 use super::revert::{give_back, repair};
 use super::{Applied, Limits, Outcome};
@@ -441,21 +441,18 @@ fn register_frames(
         trap: body_at + part.body.text.len() as u64 - 1,
         not_in: registration.not_in.clone(),
     };
-    let begin = Instant::now();
-    let mut wait = FIRST_WAIT;
+    let mut patience = Patience::until(deadline);
     loop {
         let Err(error) = target.call(&call) else { return Ok(()) };
         if error.kind() != std::io::ErrorKind::WouldBlock {
             return Err(LiveError::io("make the new code's unwind data known", &error));
         }
-        if begin.elapsed() + wait >= deadline {
+        // A thread that computes now may wait for its next request soon.
+        if !patience.rest(target) {
             let message = format!("the new code's unwind data cannot be made known: {error}");
             return Err(LiveError::new(LiveErrorKind::Busy, message)
                 .hint("every thread is running or waits for a lock: try again, or allow a longer --deadline"));
         }
-        // A thread that computes now may wait for its next request soon.
-        target.rest(wait);
-        wait = (wait * 2).min(LONGEST_WAIT);
     }
 }
 

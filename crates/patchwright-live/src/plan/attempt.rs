@@ -23,8 +23,31 @@ enum Obstacle {
     Uncertain(String),
 }
 
-pub(super) const FIRST_WAIT: Duration = Duration::from_millis(1);
-pub(super) const LONGEST_WAIT: Duration = Duration::from_millis(100);
+const FIRST_WAIT: Duration = Duration::from_millis(1);
+const LONGEST_WAIT: Duration = Duration::from_millis(100);
+
+/// Waits between attempts, each longer than the one before, until a deadline.
+pub(super) struct Patience {
+    begin: Instant,
+    wait: Duration,
+    deadline: Duration,
+}
+
+impl Patience {
+    pub(super) fn until(deadline: Duration) -> Self {
+        Self { begin: Instant::now(), wait: FIRST_WAIT, deadline }
+    }
+
+    /// Lets the process run for a while; `false`, at once, if the deadline does not leave that long.
+    pub(super) fn rest(&mut self, target: &mut dyn Target) -> bool {
+        if self.begin.elapsed() + self.wait >= self.deadline {
+            return false;
+        }
+        target.rest(self.wait);
+        self.wait = (self.wait * 2).min(LONGEST_WAIT);
+        true
+    }
+}
 
 /// Runs `write` at a moment when no thread is in one of `zones`.
 pub(super) fn at_a_quiet_moment(
@@ -33,11 +56,10 @@ pub(super) fn at_a_quiet_moment(
     zones: &[Zone],
     mut write: impl FnMut(&mut dyn Target) -> Result<(), LiveError>,
 ) -> Result<Stopped, LiveError> {
-    let begin = Instant::now();
+    let mut patience = Patience::until(limits.deadline);
     let mut mappings = list(target)?;
     let mut modules = modules_in(target, &mappings);
     let mut stacks = Stacks::new(target, &modules);
-    let mut wait = FIRST_WAIT;
     let mut attempts = 0;
     loop {
         attempts += 1;
@@ -63,11 +85,9 @@ pub(super) fn at_a_quiet_moment(
                 }
             },
         };
-        if begin.elapsed() + wait >= limits.deadline {
+        if !patience.rest(target) {
             return Err(give_up(&obstacle, attempts, limits));
         }
-        target.rest(wait);
-        wait = (wait * 2).min(LONGEST_WAIT);
         // New libraries and stacks are part of the picture.
         mappings = list(target)?;
         let now = modules_in(target, &mappings);
