@@ -6,6 +6,7 @@
 //!
 //! Addresses of the program are *stated*: as it was linked. The process adds where it was loaded.
 
+pub mod journal;
 pub mod registry;
 
 use crate::error::FormatError;

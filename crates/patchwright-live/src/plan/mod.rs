@@ -6,7 +6,9 @@
 mod apply;
 mod attempt;
 mod body;
+mod moved;
 mod revert;
+mod switch;
 #[cfg(test)]
 mod tests;
 
