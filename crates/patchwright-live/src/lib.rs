@@ -6,6 +6,7 @@
 //! - `module`: programs and libraries in the process, read from its memory alone;
 //! - `import`: symbols of other modules, as the loader would find them;
 //! - `room`: where new code fits, near enough for a jump;
+//! - `source`: where in the source an address is;
 //! - `record`: the registry that an earlier call left;
 //! - `stack`: whether a thread is in a function, by unwinding, or by looking at every word where that is not reliable;
 //! - `plan`: apply, revert, repair: everything is prepared while the process runs, then it is stopped once, for as
@@ -23,6 +24,7 @@ mod module;
 mod plan;
 mod record;
 mod room;
+mod source;
 mod stack;
 mod status;
 pub mod sys;

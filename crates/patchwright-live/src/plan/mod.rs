@@ -94,4 +94,10 @@ pub struct Pinned {
     pub function: String,
     /// How far into it.
     pub offset: u64,
+    /// The same as an address.
+    pub address: u64,
+    /// Whether it waits there for a function that it called.
+    pub call: bool,
+    /// `file:line`, if the program has line tables.
+    pub source: Option<String>,
 }

@@ -72,6 +72,8 @@ const CALL: [u8; 3] = [0x0f, 0x05, 0xc3];
 const RESTORERS: [&[u8]; 2] = [&[0x48, 0xc7, 0xc0, 15, 0, 0, 0, 0x0f, 0x05], &[0xb8, 15, 0, 0, 0, 0x0f, 0x05]];
 /// What a function may use below its stack pointer.
 const RED_ZONE: u64 = 128;
+/// Room that a frame needs at most: registers, and the extended state of processors to come.
+const ROOM: u64 = 16 << 10;
 /// Threads that are looked at for one from which there is a way back; stopping each takes a while.
 const CANDIDATES: usize = 16;
 
@@ -332,7 +334,8 @@ fn room(mappings: &[Mapping], registers: &Registers) -> Option<(u64, u64)> {
     let own = registers.rsp..mapping.end;
     let known = mapping.name == "[stack]" || own.contains(&registers.fs_base);
     let usable = mapping.private && mapping.protection.read && mapping.protection.write;
-    (known && usable).then_some((mapping.start, registers.rsp.checked_sub(RED_ZONE)?))
+    let top = registers.rsp.checked_sub(RED_ZONE)?;
+    (known && usable && top.checked_sub(mapping.start)? >= ROOM).then_some((mapping.start, top))
 }
 
 /// Lets a thread run to the next entry or exit of a system call, and returns its registers there.
@@ -385,6 +388,9 @@ mod tests {
         for (sp, fs, expect) in [
             (0x18000, 0x8f00, Some((0x10000, 0x18000 - 128))),
             (0x8000, 0x8f00, Some((0x1000, 0x8000 - 128))),
+            // Nearly full.
+            (0x5000, 0x8f00, None),
+            (0x5080, 0x8f00, Some((0x1000, 0x5000))),
             // A stack within the heap, or beside that of another thread: somebody's memory is below it.
             (0xa800, 0x8f00, None),
             (0x8000, 0x7000, None),

@@ -149,9 +149,10 @@ fn check(name: &str) {
     let running = Running::start(&built.program, built.argument.as_deref());
     let before = case.one("before").unwrap();
     running.wait_for(before, 0);
-    if let Some(expect) = case.one("refuse-apply") {
+    let refusals = case.all("refuse-apply");
+    if !refusals.is_empty() {
         let kind = if case.one("refuse-kind") == Some("io") { ErrorKind::Io } else { ErrorKind::Busy };
-        return check_refusal(&running, &patch, &built, before, (kind, expect));
+        return check_refusal(&running, &patch, &built, before, (kind, &refusals));
     }
     let times = case.one("times").map_or(2, |times| times.parse().unwrap());
     for _ in 0..times {
@@ -171,10 +172,12 @@ fn check(name: &str) {
     }
 }
 
-fn check_refusal(running: &Running, patch: &Path, built: &Built, before: &str, (kind, expect): (ErrorKind, &str)) {
+fn check_refusal(running: &Running, patch: &Path, built: &Built, before: &str, (kind, expect): (ErrorKind, &[&str])) {
     let limits = Limits { pause: Duration::from_millis(100), deadline: Duration::from_millis(400) };
     let error = apply(patch, &built.old, &hot_only(running.pid(), limits), &Quiet).unwrap_err();
     assert_eq!(error.kind, kind, "{error}");
-    assert!(error.details.iter().any(|line| line.contains(expect)), "{error}\nlacks {expect}");
+    for expect in expect {
+        assert!(error.details.iter().any(|line| line.contains(expect)), "{error}\nlacks {expect}");
+    }
     running.wait_for(before, running.mark());
 }
