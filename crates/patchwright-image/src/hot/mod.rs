@@ -4,7 +4,8 @@
 //! whatever a compiler did with a change (inlined it, cloned it, moved part of it away) shows as functions whose code
 //! differs, and all of them are switched together. The steps, file by file:
 //!
-//! - `program`: sections, symbols, relocations that the linker kept, what the loader fills in;
+//! - `program`: sections, symbols, relocations that the linker kept or that can be inferred, what the loader fills in;
+//!   `handlers`: what tables of exception handlers refer to;
 //! - `piece`: a function or datum as bytes and references by identity;
 //! - `twins`: which old function or datum is which new one;
 //! - `likeness`: whether they are the same;
@@ -16,6 +17,7 @@
 
 mod build;
 mod closed;
+mod handlers;
 mod likeness;
 mod objections;
 mod piece;
@@ -28,7 +30,7 @@ mod unwind;
 use std::collections::{BTreeMap, BTreeSet};
 
 use object::read::{File, Object as _, ObjectSection as _};
-use patchwright_formats::hot::HotPart;
+use patchwright_formats::hot::{HotPart, References};
 use rayon::prelude::*;
 
 use crate::error::ImageError;
@@ -183,6 +185,9 @@ fn read(bytes: &[u8]) -> Result<(Side<'_>, Vec<Frame<'_>>), ImageError> {
     };
     let handlers: BTreeMap<u64, u64> = frames.iter().filter_map(|frame| Some((frame.start, frame.handlers?))).collect();
     program.anchors.extend(handlers.values());
+    if program.references == References::Decoded {
+        program.infer(handlers.values().copied());
+    }
     let pieces: Vec<_> =
         (0..program.functions.len()).into_par_iter().map(|index| program.function_piece(index)).collect();
     // What code refers to begins something.

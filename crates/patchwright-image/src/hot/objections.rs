@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use patchwright_formats::hot::References;
+
 use super::likeness::{Comparison, Likeness};
 use super::piece::Place;
 use super::program::{Datum, Loaded, Program};
@@ -68,7 +70,7 @@ fn pointers_to(comparison: &Comparison<'_, '_>, replaced: &BTreeSet<u64>) -> Vec
 
 fn thread_objections(comparison: &Comparison<'_, '_>) -> Vec<HotObjection> {
     let (old, new) = (&comparison.old.program, &comparison.new.program);
-    let mut objections = Vec::new();
+    let mut objections = thread_places(old, new);
     for (new_index, old_index) in comparison.thread_data.iter().enumerate() {
         let Some(old_index) = *old_index else { continue };
         let (o, n) = (&old.thread_data[old_index], &new.thread_data[new_index]);
@@ -97,6 +99,24 @@ fn thread_objections(comparison: &Comparison<'_, '_>) -> Vec<HotObjection> {
     objections
 }
 
+/// Without relocations, the place of a thread variable is a number in an instruction like any other: all must be where
+/// they were.
+fn thread_places(old: &Program<'_>, new: &Program<'_>) -> Vec<HotObjection> {
+    let decoded = [old, new].iter().any(|program| program.references == References::Decoded);
+    let places = |program: &Program<'_>| {
+        let data = program.thread_data.iter();
+        (program.thread_block, data.map(|datum| (datum.address, datum.size, datum.names.clone())).collect::<Vec<_>>())
+    };
+    if !decoded || places(old) == places(new) {
+        return Vec::new();
+    }
+    let subject = "thread variables".to_owned();
+    let reason = "they are others, or at other places, and code that uses them cannot be told from code that does not \
+                  without relocations: link with -Wl,--emit-relocs"
+        .to_owned();
+    vec![HotObjection { subject, case: Case::NewThreadVariable, reason }]
+}
+
 fn constructor_objections(comparison: &Comparison<'_, '_>) -> Vec<HotObjection> {
     let mut objections = Vec::new();
     for name in [".preinit_array", ".init_array", ".fini_array"] {
@@ -118,7 +138,7 @@ fn constructor_objections(comparison: &Comparison<'_, '_>) -> Vec<HotObjection> 
 }
 
 /// Symbols that linkers and start files make.
-const LINKER_DATA: [&str; 9] = [
+pub(super) const LINKER_DATA: [&str; 9] = [
     "_IO_stdin_used",
     "__dso_handle",
     "_DYNAMIC",

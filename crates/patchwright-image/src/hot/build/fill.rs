@@ -1,6 +1,6 @@
 //! The references of everything in the body, written or left to the process.
 
-use patchwright_formats::hot::{Base, Body, HotRelocation, RelocationKind};
+use patchwright_formats::hot::{Base, Body, HotImport, HotRelocation, RelocationKind};
 
 use super::{Builder, Dest, SlotKey};
 use crate::hot::Case;
@@ -121,8 +121,16 @@ impl Builder<'_, '_, '_> {
             }
             return;
         }
+        if let (Place::Symbol(import, 0), Field::Like(RelocationKind::Absolute64)) = (&reference.place, reference.field)
+        {
+            let (name, version) = (import.name.clone(), import.version.clone());
+            return self.imports.push(HotImport { name, version, slot: at });
+        }
         let dest = match self.dest(&reference.place, reference.used) {
-            Ok(dest) => dest,
+            Ok(dest) => match self.settle(reference, dest) {
+                Ok(dest) => dest,
+                Err(reason) => return self.object(from.to_owned(), Case::Data, reason),
+            },
             // The slot of a place is found by its own address.
             Err(_) if matches!(reference.place, Place::SlotOf(_)) => {
                 match self.slots.get(&SlotKey::Place(reference.target)) {
@@ -143,12 +151,14 @@ impl Builder<'_, '_, '_> {
             }
             (Field::Like(kind), dest) => self.relocate(at, kind, dest, 0),
             (Field::Table, Dest::Body(to)) => store32(stretch, field, to.wrapping_sub(piece_at)),
+            // It counts from the start of the table, which lies so far before the field.
+            (Field::Table, dest) => self.relocate(at, RelocationKind::Relative32, dest, reference.at.cast_signed()),
             _ => self.object(from.to_owned(), Case::Unreadable, "it refers to something in a way that cannot be moved"),
         }
     }
 
     /// Where a place of the new program is after the switch.
-    fn dest(&self, place: &Place, used: Use) -> Result<Dest, String> {
+    pub(super) fn dest(&self, place: &Place, used: Use) -> Result<Dest, String> {
         let (old, new) = (&self.comparison.old.program, &self.comparison.new.program);
         let missing = || format!("it refers to {}, which cannot be reached", new.describe(place));
         match place {
@@ -184,7 +194,7 @@ impl Builder<'_, '_, '_> {
                 slot.or_else(own).ok_or_else(missing)
             }
             Place::ThreadSlot(..) => self.thread_slot(place).map(Dest::Program).ok_or_else(missing),
-            Place::Symbol(_) | Place::SlotOf(_) | Place::Thread { .. } | Place::Code(_) | Place::Nowhere(_) => {
+            Place::Symbol(..) | Place::SlotOf(_) | Place::Thread { .. } | Place::Code(_) | Place::Nowhere(_) => {
                 Err(missing())
             }
         }

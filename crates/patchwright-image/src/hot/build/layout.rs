@@ -98,7 +98,6 @@ impl Builder<'_, '_, '_> {
         wanted.extend(
             self.stubs.keys().filter(|import| !self.old_slots.contains_key(import)).cloned().map(SlotKey::Import),
         );
-        // Pointers to symbols of other modules in new data are imports of their own place.
         wanted
     }
 }

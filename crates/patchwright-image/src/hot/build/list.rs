@@ -29,6 +29,11 @@ impl Builder<'_, '_, '_> {
             for old_index in &included.olds {
                 let func = &old.functions[*old_index];
                 let name = func.names.first().cloned().unwrap_or_default();
+                // Where it jumps is not known, so neither whether that is into the first bytes.
+                if let Some(why) = old.unresolved.get(old_index) {
+                    let reason = format!("in the old build {why}: link with -Wl,--emit-relocs");
+                    objections.push(HotObjection { subject: name.clone(), case: Case::Unreadable, reason });
+                }
                 // A cold part is entered by its owner alone, which is redirected.
                 let site = if crate::hot::closed::owner_of(&name).is_some() {
                     None

@@ -3,6 +3,7 @@
 //! In this order: `need` adds what the closed set refers to, `layout` gives everything a place in the body, `fill` writes
 //! the references, `list` names the functions and their redirects.
 
+mod doubt;
 mod fill;
 mod layout;
 mod list;
@@ -10,7 +11,7 @@ mod need;
 
 use std::collections::BTreeMap;
 
-use patchwright_formats::hot::{HotPart, HotRelocation, MAX_BODY};
+use patchwright_formats::hot::{HotImport, HotPart, HotRelocation, MAX_BODY};
 
 use super::likeness::Comparison;
 use super::piece::Place;
@@ -63,6 +64,8 @@ pub(super) struct Builder<'c, 'a, 'data> {
     functions_at: BTreeMap<usize, u64>,
     data_at: BTreeMap<u64, u64>,
     relocations: Vec<HotRelocation>,
+    /// Pointers to symbols of other modules in new data.
+    imports: Vec<HotImport>,
     /// By name, slots and stubs of the old program that are usable.
     old_slots: BTreeMap<Import, u64>,
     old_stubs: BTreeMap<Import, u64>,
@@ -82,6 +85,7 @@ impl<'c, 'a, 'data> Builder<'c, 'a, 'data> {
             functions_at: BTreeMap::new(),
             data_at: BTreeMap::new(),
             relocations: Vec::new(),
+            imports: Vec::new(),
             old_slots: BTreeMap::new(),
             old_stubs: BTreeMap::new(),
             old_thread_slots: Vec::new(),
@@ -96,7 +100,7 @@ impl<'c, 'a, 'data> Builder<'c, 'a, 'data> {
             let in_table = old.section_at(*address).is_some_and(|section| section.name.starts_with(".got"));
             match loaded {
                 // A slot that is bound at the first call holds something else before.
-                Loaded::Symbol { import, lazy: false } if in_table => {
+                Loaded::Symbol { import, lazy: false, .. } if in_table => {
                     self.old_slots.insert(import.clone(), *address);
                 }
                 Loaded::Thread { .. } if in_table => self.old_thread_slots.push((old.place(*address, None), *address)),
@@ -134,6 +138,7 @@ impl<'c, 'a, 'data> Builder<'c, 'a, 'data> {
         let mut part = HotPart {
             old_build: self.comparison.old.program.build.clone(),
             new_build: self.comparison.new.program.build.clone(),
+            references: self.comparison.old.program.references.max(self.comparison.new.program.references),
             ..HotPart::default()
         };
         let total: u64 = self.copied.iter().map(|(start, copied)| copied.end - start).sum();
@@ -161,6 +166,7 @@ impl<'c, 'a, 'data> Builder<'c, 'a, 'data> {
         }
         self.relocations.sort_by_key(|relocation| relocation.at);
         part.relocations = self.relocations;
+        part.imports.extend(self.imports);
         Ok(part)
     }
 }

@@ -7,7 +7,7 @@ use super::{Builder, Copied, Included};
 use crate::hot::Case;
 use crate::hot::likeness::Likeness;
 use crate::hot::piece::{Field, Place, Reference, Use};
-use crate::hot::program::{Datum, Loaded};
+use crate::hot::program::Loaded;
 use crate::hot::unwind::Frame;
 
 impl<'data> Builder<'_, '_, 'data> {
@@ -20,6 +20,9 @@ impl<'data> Builder<'_, '_, 'data> {
                 let name = self.name_of(function);
                 let func = &self.comparison.new.program.functions[function];
                 let piece = &self.comparison.new.pieces[function];
+                if let Some(why) = self.comparison.new.program.unresolved.get(&function) {
+                    self.object(name.clone(), Case::Unreadable, format!("{why}: link with -Wl,--emit-relocs"));
+                }
                 if !piece.readable {
                     self.object(name.clone(), Case::Unreadable, "its code cannot be read as instructions");
                 }
@@ -96,7 +99,7 @@ impl<'data> Builder<'_, '_, 'data> {
                     functions.push(*index);
                 }
             }
-            Place::Datum(index, _) => self.need_datum(from, reference, *index, data),
+            Place::Datum(index, _) => self.need_datum(from, *index, data),
             Place::Nameless(address) => {
                 if new.is_constant(*address) {
                     let least = if let Use::Access(bytes) = reference.used { bytes } else { 0 };
@@ -108,8 +111,17 @@ impl<'data> Builder<'_, '_, 'data> {
             Place::SlotOf(inner) => {
                 self.need(from, reference, inner, functions, data);
             }
-            Place::Stub(import) | Place::Slot(import) | Place::Symbol(import) if import.version != "*" => {}
-            Place::Stub(import) | Place::Slot(import) | Place::Symbol(import) => {
+            // A slot of its own, in the datum, that is filled when the patch is applied.
+            Place::Symbol(_, 0) => {}
+            Place::Symbol(import, addend) => {
+                let reason = format!(
+                    "it points {addend} bytes into {}, which is of another module: point to its start",
+                    import.name
+                );
+                self.object(from.to_owned(), Case::Import, reason);
+            }
+            Place::Stub(import) | Place::Slot(import) if import.version != "*" => {}
+            Place::Stub(import) | Place::Slot(import) => {
                 if !self.old_stubs.contains_key(import) {
                     let reason =
                         format!("the old build has no stub of {}, which is chosen at the start (IFUNC)", import.name);
@@ -147,14 +159,10 @@ impl<'data> Builder<'_, '_, 'data> {
         }
     }
 
-    fn need_datum(&mut self, from: &str, reference: &Reference, index: usize, data: &mut Vec<u64>) {
+    fn need_datum(&mut self, from: &str, index: usize, data: &mut Vec<u64>) {
         let new = &self.comparison.new.program;
         let datum = &new.data[index];
         let name = datum.names.first().cloned().unwrap_or_default();
-        if reference.vague && self.is_ambiguous(reference) {
-            let reason = format!("what it points to is the start of {name} or the end of what stands before it");
-            self.object(from.to_owned(), Case::Data, reason);
-        }
         if let Some(old) = self.comparison.data[index] {
             // Addresses inside of changed functions, such as labels, lead into the old code.
             if self.leads_inside(index) {
@@ -202,29 +210,16 @@ impl<'data> Builder<'_, '_, 'data> {
         piece.references.iter().any(inside)
     }
 
-    /// Whether an address without a symbol may as well be the end of what stands before, and that makes a difference.
-    fn is_ambiguous(&self, reference: &Reference) -> bool {
-        let (old, new) = (&self.comparison.old.program, &self.comparison.new.program);
-        let Place::Datum(index, 0) = reference.place else { return false };
-        let Some(before) = new.datum_before(reference.target.wrapping_sub(1)) else { return false };
-        let ends_here = |datum: &Datum| datum.size > 0 && datum.address + datum.size == reference.target;
-        if before == index || !ends_here(&new.data[before]) {
-            return false;
-        }
-        match (self.comparison.data[before], self.comparison.data[index]) {
-            (Some(before), Some(index)) => {
-                let before = &old.data[before];
-                before.address + before.size != old.data[index].address
-            }
-            _ => true,
-        }
-    }
-
     fn copy(&mut self, start: u64, end: u64, data: &mut Vec<u64>) {
         let new = &self.comparison.new.program;
         let section = new.section_at(start);
         let zeros = section.is_some_and(|section| section.data.is_empty());
-        let constant = new.is_constant(start);
+        // The process fills in pointers to other modules, where it can write.
+        let holds_pointers = || {
+            let references = new.data_piece(start, end).references;
+            references.iter().any(|reference| matches!(reference.place, Place::Symbol(..)))
+        };
+        let constant = new.is_constant(start) && !holds_pointers();
         match self.copied.get_mut(&start) {
             Some(copied) if copied.end >= end => {}
             Some(copied) => {

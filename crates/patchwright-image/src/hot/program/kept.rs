@@ -7,8 +7,8 @@ use super::{Elf, Kept, LE, Program};
 use crate::error::ImageError;
 
 impl<'data> Program<'data> {
-    /// What `--emit-relocs` left, of sections that are in memory.
-    pub(super) fn read_kept(&mut self, file: &Elf<'data>, budget: usize) -> Result<(), ImageError> {
+    /// What `--emit-relocs` left, of sections that are in memory; and whether it left anything.
+    pub(super) fn read_kept(&mut self, file: &Elf<'data>, budget: usize) -> Result<bool, ImageError> {
         let symbols = file.elf_symbol_table();
         let mut left = budget;
         let mut any = false;
@@ -40,11 +40,6 @@ impl<'data> Program<'data> {
                 }
             }
         }
-        if !any {
-            return Err(ImageError::unsupported(
-                "the relocations are missing: link with -Wl,--emit-relocs (rustc: -C link-arg=-Wl,--emit-relocs)",
-            ));
-        }
         // Addends of instructions count from the end of the field, so that these are near, not exact: what the
         // instructions refer to is added when they are read.
         let exact = self
@@ -53,6 +48,6 @@ impl<'data> Program<'data> {
             .filter(|(_, kept)| matches!(kept.kind, elf::R_X86_64_64 | elf::R_X86_64_32 | elf::R_X86_64_32S));
         let exact: Vec<u64> = exact.map(|(_, kept)| kept.target).collect();
         self.anchors.extend(exact);
-        Ok(())
+        Ok(any)
     }
 }

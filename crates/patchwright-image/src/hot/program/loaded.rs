@@ -12,6 +12,15 @@ impl<'data> Program<'data> {
         let versions = file.elf_section_table().versions(LE, file.data())?;
         let mut left = budget;
         for section in file.elf_section_table().iter() {
+            // Packed: the addend stands in place.
+            if let Some(places) = section.relr(LE, file.data())? {
+                for at in places {
+                    left = left.checked_sub(1).ok_or_else(|| ImageError::malformed("more relocations than bytes"))?;
+                    let target = self.word(at);
+                    self.anchors.insert(target);
+                    self.loaded.insert(at, Loaded::Relative(target));
+                }
+            }
             let Some((relas, _)) = section.rela(LE, file.data())? else { continue };
             if section.sh_flags(LE).0 & elf::SHF_ALLOC.0 == 0 {
                 continue;
@@ -32,8 +41,10 @@ impl<'data> Program<'data> {
                 let loaded = match (kind, import) {
                     (elf::R_X86_64_RELATIVE, _) => Loaded::Relative(addend),
                     (elf::R_X86_64_IRELATIVE, _) => Loaded::Resolved(addend),
-                    (elf::R_X86_64_GLOB_DAT | elf::R_X86_64_64, Some(import)) => Loaded::Symbol { import, lazy: false },
-                    (elf::R_X86_64_JUMP_SLOT, Some(import)) => Loaded::Symbol { import, lazy: true },
+                    (elf::R_X86_64_GLOB_DAT | elf::R_X86_64_64, Some(import)) => {
+                        Loaded::Symbol { import, lazy: false, addend: rela.r_addend(LE) }
+                    }
+                    (elf::R_X86_64_JUMP_SLOT, Some(import)) => Loaded::Symbol { import, lazy: true, addend: 0 },
                     (elf::R_X86_64_COPY, Some(import)) => Loaded::Copy(import),
                     (
                         elf::R_X86_64_TPOFF64 | elf::R_X86_64_DTPMOD64 | elf::R_X86_64_DTPOFF64 | elf::R_X86_64_TLSDESC,

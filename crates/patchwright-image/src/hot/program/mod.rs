@@ -2,9 +2,10 @@
 //! is for.
 //!
 //! `symbols` reads functions and data, `kept` the relocations that the linker was told to keep (`--emit-relocs`),
-//! `loaded` what the loader fills in. Relocations say where references are and which symbol was meant; what an
+//! `loaded` what the loader fills in; where none were kept, `decoded` infers them. Relocations say where references are and which symbol was meant; what an
 //! instruction really refers to is read from its bytes, since linkers relax instructions without telling.
 
+mod decoded;
 mod kept;
 mod loaded;
 mod symbols;
@@ -15,6 +16,7 @@ use object::LittleEndian;
 use object::elf;
 use object::read::elf::{ElfFile64, FileHeader as _, SectionHeader as _};
 use object::read::{Object as _, ObjectSection as _};
+use patchwright_formats::hot::References;
 
 use crate::error::ImageError;
 
@@ -77,8 +79,8 @@ pub(super) struct Import {
 /// What the loader puts somewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Loaded {
-    /// The address of a symbol, once it is known.
-    Symbol { import: Import, lazy: bool },
+    /// The address of a symbol, once it is known, or so far behind it.
+    Symbol { import: Import, lazy: bool, addend: i64 },
     /// An address of the program itself.
     Relative(u64),
     /// What the function at this address returns.
@@ -106,6 +108,12 @@ pub(super) struct Program<'data> {
     pub(super) loaded: BTreeMap<u64, Loaded>,
     /// Where something begins that is referred to.
     pub(super) anchors: BTreeSet<u64>,
+    /// How it is known what code and data refer to.
+    pub(super) references: References,
+    /// Entries of tables of distances that were inferred, and the start of the table that each counts from.
+    pub(super) tables: BTreeMap<u64, u64>,
+    /// Functions of which not all references could be inferred, and why.
+    pub(super) unresolved: BTreeMap<usize, &'static str>,
 }
 
 pub(super) type Elf<'data> = ElfFile64<'data, LittleEndian>;
@@ -134,12 +142,31 @@ impl<'data> Program<'data> {
             kept: BTreeMap::new(),
             loaded: BTreeMap::new(),
             anchors: BTreeSet::new(),
+            references: References::Kept,
+            tables: BTreeMap::new(),
+            unresolved: BTreeMap::new(),
         };
         program.read_sections(&file)?;
         program.read_segments(&file)?;
         program.read_symbols(&file)?;
-        program.read_kept(&file, bytes.len())?;
+        let kept = program.read_kept(&file, bytes.len())?;
         program.read_loaded(&file, bytes.len())?;
+        if !kept {
+            program.references = References::Decoded;
+        }
+        if !kept && program.fixed {
+            return Err(ImageError::unsupported(
+                "the program is for a fixed address and its relocations are missing, so that numbers and addresses cannot \
+                 be told apart: link with -Wl,--emit-relocs (rustc: -C link-arg=-Wl,--emit-relocs), or as a \
+                 position-independent program (-pie)",
+            ));
+        }
+        if program.functions.is_empty() {
+            return Err(ImageError::unsupported(
+                "it has no symbols of functions: use the file as it was before `strip`, or unite it with its debug file \
+                 (eu-unstrip)",
+            ));
+        }
         Ok(program)
     }
 
