@@ -85,6 +85,7 @@ fn part(which: &[usize], marker: u8) -> HotPart {
     HotPart {
         old_build: BUILD.to_vec(),
         new_build: vec![marker; 8],
+        references: Default::default(),
         body: Body { text, rodata: vec![marker; 10], data: vec![0; 16], bss_bytes: 100 },
         functions: functions.collect(),
         relocations: vec![relocation],

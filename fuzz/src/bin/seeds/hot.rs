@@ -6,7 +6,7 @@ use patchwright_formats::PatchId;
 use patchwright_formats::hot::journal::{Journal, Place, StateChange};
 use patchwright_formats::hot::registry::{Entry, Redirect, Registry, State};
 use patchwright_formats::hot::{
-    Base, Body, Form, HotFunction, HotImport, HotPart, HotRelocation, OldCode, RelocationKind, Site,
+    Base, Body, Form, HotFunction, HotImport, HotPart, HotRelocation, OldCode, References, RelocationKind, Site,
 };
 
 use crate::write;
@@ -44,6 +44,7 @@ fn hot_part() -> HotPart {
     HotPart {
         old_build: vec![1; 20],
         new_build: vec![2; 20],
+        references: References::Decoded,
         body: Body { text: vec![0xcc; 48], rodata: vec![9; 16], data: vec![0; 16], bss_bytes: 5 },
         functions: vec![function, added],
         relocations: vec![

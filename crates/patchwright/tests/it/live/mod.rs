@@ -1,6 +1,7 @@
 //! Running processes get a patch, lose it again, and refuse it: the cases of `testdata/hot`, each a real child process.
 
 mod case;
+mod plain;
 mod process;
 mod verbs;
 
@@ -123,9 +124,12 @@ fn patient() -> Limits {
 }
 
 fn check(name: &str) {
-    let case = Case::read(name);
+    check_case(&Case::read(name), name);
+}
+
+fn check_case(case: &Case, name: &str) {
     let folder = tempfile::tempdir().unwrap();
-    if !has_what_it_needs(&case, name) {
+    if !has_what_it_needs(case, name) {
         return;
     }
     let built = case.build(folder.path());
