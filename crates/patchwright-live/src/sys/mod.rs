@@ -5,6 +5,7 @@
 
 mod discover;
 mod kernel;
+mod pages;
 mod process;
 mod registers;
 mod signals;
