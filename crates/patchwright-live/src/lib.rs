@@ -9,6 +9,7 @@
 //! - `source`: where in the source an address is;
 //! - `record`: the registry that an earlier call left;
 //! - `stack`: whether a thread is in a function, by unwinding, or by looking at every word where that is not reliable;
+//! - `suspended`: whether a stack of no thread, a coroutine's, is in a function;
 //! - `plan`: apply, revert, repair: everything is prepared while the process runs, then it is stopped once, for as
 //!   long as looking at each thread and writing a few bytes takes;
 //! - `status`: what patches a process has, without stopping it.
@@ -27,6 +28,7 @@ mod room;
 mod source;
 mod stack;
 mod status;
+mod suspended;
 pub mod sys;
 mod target;
 

@@ -122,6 +122,12 @@ pub trait Target {
     /// The file behind a mapping, whatever became of its name.
     fn file(&self, mapping: &Mapping) -> io::Result<Vec<u8>>;
 
+    /// The parts of a stretch of memory, by whole pages, that the program has touched: the rest is as the kernel made it.
+    /// All of it, where the kernel does not say.
+    fn touched(&self, start: u64, end: u64) -> Vec<(u64, u64)> {
+        vec![(start, end)]
+    }
+
     /// Reads exactly as many bytes as the buffer has.
     fn read_exact(&self, address: u64, buffer: &mut [u8]) -> io::Result<()> {
         match self.read(address, buffer)? {

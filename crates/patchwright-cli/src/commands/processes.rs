@@ -29,6 +29,9 @@ pub(crate) struct ProcessArgs {
     /// Longest time to try for each process, in seconds
     #[arg(long, value_name = "S", default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     deadline: u64,
+    /// Do not look for suspended stacks (coroutines, swapcontext); one in a changed function goes on in the old code
+    #[arg(long)]
+    accept_suspended: bool,
 }
 
 impl ProcessArgs {
@@ -49,7 +52,11 @@ impl ProcessArgs {
     }
 
     pub(crate) fn limits(&self) -> Limits {
-        Limits { pause: Duration::from_millis(self.pause), deadline: Duration::from_secs(self.deadline) }
+        Limits {
+            pause: Duration::from_millis(self.pause),
+            deadline: Duration::from_secs(self.deadline),
+            accept_suspended: self.accept_suspended,
+        }
     }
 
     /// A note where all processes were asked for and there is none.

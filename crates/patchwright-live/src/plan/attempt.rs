@@ -6,6 +6,7 @@ use crate::error::{LiveError, LiveErrorKind};
 use crate::module::{Module, modules_in};
 use crate::source;
 use crate::stack::{Hit, Stacks, Zone, search};
+use crate::suspended::{Resumption, Suspended, Unknown};
 use crate::target::{Mapping, StopFailure, Target, Thread};
 
 use super::{Limits, Pinned};
@@ -22,6 +23,8 @@ enum Obstacle {
     Late(String),
     Pinned(Vec<Pinned>),
     Uncertain(String),
+    /// A stack of no thread may be in a changed function: where the word is, and where it leads to.
+    Suspended(String),
 }
 
 const FIRST_WAIT: Duration = Duration::from_millis(1);
@@ -61,30 +64,45 @@ pub(super) fn at_a_quiet_moment(
     let mut mappings = list(target)?;
     let mut modules = modules_in(target, &mappings);
     let mut stacks = Stacks::new(target, &modules);
+    let mut suspended = (!limits.accept_suspended).then(|| Suspended::new(target, &modules));
     let mut attempts = 0;
     loop {
         attempts += 1;
-        let mut obstacle = match target.stop(limits.pause) {
-            Err(StopFailure::Late { thread }) => Obstacle::Late(thread),
-            Err(StopFailure::Traced { by }) => {
-                return Err(LiveError::new(
-                    LiveErrorKind::Busy,
-                    format!("process {by} traces it (a debugger, strace)"),
-                )
-                .hint("end the debugger, or let it detach"));
+        let found = match &mut suspended {
+            Some(suspended) => suspended.before_the_stop(target, &mappings, zones),
+            None => Ok(None),
+        };
+        let mut obstacle = if let Some(obstacle) = told(found, zones) {
+            obstacle
+        } else {
+            match target.stop(limits.pause) {
+                Err(StopFailure::Late { thread }) => Obstacle::Late(thread),
+                Err(StopFailure::Traced { by }) => {
+                    return Err(LiveError::new(
+                        LiveErrorKind::Busy,
+                        format!("process {by} traces it (a debugger, strace)"),
+                    )
+                    .hint("end the debugger, or let it detach"));
+                }
+                Err(StopFailure::Failed(error)) => return Err(LiveError::io("stop the process", &error)),
+                Ok((threads, stop)) => {
+                    match look(target, &threads, &mappings, zones, (&mut stacks, &mut suspended), stop + limits.pause) {
+                        None => {
+                            let written = write(target);
+                            target.resume();
+                            return written.map(|()| Stopped {
+                                pause: stop.elapsed(),
+                                attempts,
+                                threads: threads.len(),
+                            });
+                        }
+                        Some(obstacle) => {
+                            target.resume();
+                            obstacle
+                        }
+                    }
+                }
             }
-            Err(StopFailure::Failed(error)) => return Err(LiveError::io("stop the process", &error)),
-            Ok((threads, stop)) => match look(target, &threads, &mappings, zones, &mut stacks, stop + limits.pause) {
-                None => {
-                    let written = write(target);
-                    target.resume();
-                    return written.map(|()| Stopped { pause: stop.elapsed(), attempts, threads: threads.len() });
-                }
-                Some(obstacle) => {
-                    target.resume();
-                    obstacle
-                }
-            },
         };
         if !patience.rest(target) {
             // Only now, since line tables may be large.
@@ -101,6 +119,28 @@ pub(super) fn at_a_quiet_moment(
         if now.iter().map(key).ne(modules.iter().map(key)) {
             modules = now;
             stacks = Stacks::new(target, &modules);
+            suspended = suspended.map(|_| Suspended::new(target, &modules));
+        }
+    }
+}
+
+/// What a search for suspended stacks has shown.
+fn told(found: Result<Option<Resumption>, Unknown>, zones: &[Zone]) -> Option<Obstacle> {
+    match found {
+        Ok(None) => None,
+        Ok(Some(Resumption { at, to, zone })) => {
+            let zone = &zones[zone];
+            let offset = to - zone.range.start;
+            Some(Obstacle::Suspended(format!("the word at {at:#x} leads to {} at +{offset:#x}", zone.name)))
+        }
+        Err(Unknown::Late(bytes)) => {
+            let megabytes = bytes >> 20;
+            Some(Obstacle::Uncertain(format!(
+                "the program switches stacks, and the pause is too short to look at its memory: {megabytes} MiB were"
+            )))
+        }
+        Err(Unknown::Many) => {
+            Some(Obstacle::Uncertain("tens of thousands of words in memory lead into changed functions".to_owned()))
         }
     }
 }
@@ -119,16 +159,18 @@ fn look(
     threads: &[Thread],
     mappings: &[Mapping],
     zones: &[Zone],
-    stacks: &mut Stacks,
+    (stacks, suspended): (&mut Stacks, &mut Option<Suspended>),
     until: Instant,
 ) -> Option<Obstacle> {
-    let (mut hits, unreliable) = stacks.hits(target, threads, mappings, zones);
+    let (mut hits, unreliable, ends) = stacks.hits(target, threads, mappings, zones);
     if hits.is_empty()
         && let Some(first) = unreliable.first()
     {
         // Stacks may have been made since the memory was listed.
         let found = match target.mappings() {
-            Ok(now) => search(target, threads, &now, zones),
+            Ok(now) => {
+                search(target, threads, &now, zones, |sp| suspended.as_ref().is_none_or(|known| known.is_own(&now, sp)))
+            }
             Err(error) => Err(error.to_string()),
         };
         match found {
@@ -137,6 +179,12 @@ fn look(
         }
     }
     if hits.is_empty() {
+        if unreliable.is_empty()
+            && let Some(suspended) = suspended
+            && let Some(obstacle) = told(suspended.at_the_stop(target, mappings, zones, &ends, until), zones)
+        {
+            return Some(obstacle);
+        }
         let late = Instant::now() > until;
         return late.then(|| Obstacle::Late("looking at the threads took longer than the pause may".to_owned()));
     }
@@ -179,6 +227,12 @@ fn give_up(obstacle: &Obstacle, attempts: usize, limits: &Limits) -> LiveError {
                 .details(pinned.iter().map(line))
                 .hint("a function that never returns (a main loop) cannot be replaced; of others: try again, or allow a longer --deadline")
         }
+        Obstacle::Suspended(word) => LiveError::new(
+            LiveErrorKind::Busy,
+            format!("a suspended stack (a coroutine, swapcontext, setjmp) is in a changed function, {tried}"),
+        )
+        .details([word.clone()])
+        .hint("try again when the coroutine is done; or, if the word is none of that kind, or the stack may go on in the old code, allow it with --accept-suspended"),
         Obstacle::Uncertain(why) => {
             LiveError::new(LiveErrorKind::Busy, format!("it is not certain what the threads do, {tried}"))
                 .details([why.clone()])

@@ -26,11 +26,13 @@ pub struct Limits {
     pub pause: Duration,
     /// Longest time until it is given up.
     pub deadline: Duration,
+    /// Whether stacks of no thread (coroutines) may go on in old code; then nobody looks for them.
+    pub accept_suspended: bool,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { pause: Duration::from_millis(20), deadline: Duration::from_secs(10) }
+        Self { pause: Duration::from_millis(20), deadline: Duration::from_secs(10), accept_suspended: false }
     }
 }
 

@@ -95,7 +95,7 @@ fn part(which: &[usize], marker: u8) -> HotPart {
 }
 
 fn limits() -> Limits {
-    Limits { pause: Duration::from_secs(1), deadline: Duration::from_millis(5) }
+    Limits { pause: Duration::from_secs(1), deadline: Duration::from_millis(5), ..Limits::default() }
 }
 
 fn put(fake: &mut Fake, part: &HotPart, id: PatchId) -> Result<Applied, LiveError> {

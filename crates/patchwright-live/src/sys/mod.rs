@@ -9,6 +9,7 @@ mod inject;
 mod kernel;
 mod maps;
 mod poke;
+mod pages;
 mod process;
 mod registers;
 mod signals;

@@ -141,6 +141,10 @@ impl Target for Process {
         std::thread::sleep(end.saturating_duration_since(Instant::now()));
     }
 
+    fn touched(&self, start: u64, end: u64) -> Vec<(u64, u64)> {
+        super::pages::touched(self.pid, start, end)
+    }
+
     fn thread_name(&self, thread: i32) -> String {
         super::discover::name(thread)
     }

@@ -27,7 +27,7 @@ fn tool() {
     let [verb, part, pid] = order.split(' ').collect::<Vec<_>>()[..] else { panic!("{order}") };
     let part = HotPart::decode(&std::fs::read(part).unwrap()).unwrap();
     let mut process = Process::open(pid.parse().unwrap()).unwrap();
-    let limits = Limits { pause: Duration::from_secs(5), deadline: Duration::from_secs(60) };
+    let limits = Limits { pause: Duration::from_secs(5), deadline: Duration::from_secs(60), ..Limits::default() };
     let id = PatchId([7; 32]);
     match verb {
         "apply" => drop(apply(&mut process, &part, id, 0, &limits).unwrap()),
@@ -166,7 +166,7 @@ fn a_hundred_patches_that_come_and_go_leave_no_memory() {
     let running = ready("revert", &built);
     let part = HotPart::decode(&std::fs::read(&built.patch).unwrap()).unwrap();
     let mut process = Process::open(running.pid().try_into().unwrap()).unwrap();
-    let limits = Limits { pause: Duration::from_secs(5), deadline: Duration::from_secs(60) };
+    let limits = Limits { pause: Duration::from_secs(5), deadline: Duration::from_secs(60), ..Limits::default() };
     let id = PatchId([7; 32]);
     let before = running.maps().lines().count();
     for _ in 0..100 {

@@ -120,7 +120,7 @@ fn revert_only(pid: i32, limits: Limits) -> RevertOptions {
 
 /// Machines that run tests are slow and busy.
 fn patient() -> Limits {
-    Limits { pause: Duration::from_millis(500), deadline: Duration::from_secs(20) }
+    Limits { pause: Duration::from_millis(500), deadline: Duration::from_secs(20), ..Limits::default() }
 }
 
 fn check(name: &str) {
@@ -177,7 +177,7 @@ fn check_case(case: &Case, name: &str) {
 }
 
 fn check_refusal(running: &Running, patch: &Path, built: &Built, before: &str, (kind, expect): (ErrorKind, &[&str])) {
-    let limits = Limits { pause: Duration::from_millis(100), deadline: Duration::from_millis(400) };
+    let limits = Limits { pause: Duration::from_millis(100), deadline: Duration::from_millis(400), ..Limits::default() };
     let error = apply(patch, &built.old, &hot_only(running.pid(), limits), &Quiet).unwrap_err();
     assert_eq!(error.kind, kind, "{error}");
     for expect in expect {
