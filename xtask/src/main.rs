@@ -3,7 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`setup`] | Debian packages that a chore needs and the machine lacks |
-//! | [`demo`] | the main job on a real program, narrated |
+//! | [`demo`] | the main job on a real program, narrated; `demo_live` then patches a server that runs |
 //! | [`mod@test`] | everything that must hold before a commit, with one closing line |
 //! | [`bless`] | golden and generated files rewritten from the code |
 //! | [`corpus`] | pairs of real program files to measure on |
@@ -14,7 +14,7 @@
 //! | [`mod@bench`] | size, time and memory against other tools on the corpus; `bench_live` pauses of processes |
 //! | [`fuzz`] | every fuzz target for a short while |
 //! | [`dist`] | a release archive |
-//! | [`args`], [`run`], [`fetch`], [`elf`] | what these share |
+//! | [`args`], [`run`], [`fetch`], [`elf`], [`stage`] | what these share |
 
 mod args;
 mod bench;
@@ -23,6 +23,7 @@ mod bench_live;
 mod bless;
 mod corpus;
 mod demo;
+mod demo_live;
 mod dist;
 mod elf;
 mod fetch;
@@ -33,6 +34,7 @@ mod prepared;
 mod real;
 mod run;
 mod setup;
+mod stage;
 mod test;
 
 use std::process::ExitCode;
@@ -87,7 +89,7 @@ const VERBS: &[Verb] = &[
     Verb {
         name: "demo",
         arguments: "[--from debian|pypi|own] [--bin PATCHWRIGHT]",
-        about: "patch a real program with a per-machine stamp, and take the patch back",
+        about: "patch a real program with a per-machine stamp and a server that runs, and take the patches back",
         run: demo::run,
     },
     Verb {

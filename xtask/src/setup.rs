@@ -22,7 +22,7 @@ const fn package(name: &'static str, command: &'static str) -> Package {
 /// The chores that need packages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Group {
-    /// Nothing beyond what every Debian has; a name of its own so that `setup demo` can be asked for.
+    /// A C compiler for the server of the demo, which Rust's linker needs anyway.
     Demo,
     /// The demo without two versions in the Debian sources.
     DemoPyPi,
@@ -54,7 +54,7 @@ impl Group {
     fn packages(self) -> &'static [Package] {
         const PIP: Package = package("python3-pip", "pip");
         match self {
-            Group::Demo => &[],
+            Group::Demo => const { &[package("gcc", "gcc"), package("libc6-dev", "/usr/include/stdio.h")] },
             Group::DemoPyPi => &[PIP],
             Group::Test => {
                 const {
