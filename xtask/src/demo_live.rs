@@ -8,17 +8,17 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::Result;
 use crate::demo::stamp_place;
+use crate::load::{Answer, Client, Load, Wanted};
 use crate::run::{read, root, sha256};
 use crate::stage::{STAMP_LEN, Stage, chapter, host, overwrite, promise, stamp};
-use crate::{Failure, Result};
 
 const CLIENTS: usize = 4;
+/// What every client gets answered at least before anything goes on.
+const REQUESTS: usize = 5000;
 /// An order whose sum does not fit 32 bits.
 const LARGE: u32 = 3_000_000;
 
@@ -55,15 +55,17 @@ pub(crate) fn tell(bin: &Path) -> Result {
     let mut server = Server::start(&customer)?;
     println!("$ customer/priced &\n[process {}, port {}]\n", server.pid(), server.port);
     let mut desk = Line::open(server.port)?;
-    let (small, large) = (order(2, Wanted::Old), order(LARGE, Wanted::Old));
+    let (small, large) = (order(2, false), order(LARGE, false));
     promise(desk.ask("price 2")? == small, &format!("asked for 2 pieces it says \"{small}\""))?;
     promise(
         desk.ask(&format!("price {LARGE}"))? == large,
         &format!("for {LARGE} it says \"{large}\", which is wrong"),
     )?;
     promise(desk.ask("licence")? == stamp.trim_end(), "it knows the stamp of its file")?;
-    let load = Load::start(server.port)?;
-    load.run_for(Duration::from_millis(500));
+    let buyers =
+        (0..CLIENTS).map(|_| Ok(Buyer { line: Line::open(server.port)?, orders: 0 })).collect::<Result<_>>()?;
+    let load = Load::start(buyers);
+    load.everyone_asks(REQUESTS)?;
     println!("{CLIENTS} clients ask without a break now, and check every answer.\n");
 
     chapter("One patch, for the file and for the process", "It is made without the customer's file.");
@@ -75,13 +77,13 @@ pub(crate) fn tell(bin: &Path) -> Result {
     load.expect(Wanted::Either);
     stage.type_in("patchwright apply priced.pwp customer/priced --running", 0)?;
     load.expect(Wanted::New);
-    load.run_for(Duration::from_millis(500));
+    load.everyone_asks(REQUESTS)?;
     let mut promised = new;
     promised[new_at..new_at + STAMP_LEN].copy_from_slice(stamp.as_bytes());
     promise(read(&customer)? == promised, "the file is version 1.1 with the customer's stamp")?;
     stage.type_in("customer/priced --version", 0)?.says("priced 1.1\n")?;
     server.check("the process has not ended, and its number is the same")?;
-    let large = order(LARGE, Wanted::New);
+    let large = order(LARGE, true);
     promise(desk.ask(&format!("price {LARGE}"))? == large, &format!("for {LARGE} pieces it says \"{large}\" now"))?;
     promise(desk.ask("licence")? == stamp.trim_end(), "it still knows the stamp")?;
     let answer = desk.ask("large")?;
@@ -94,16 +96,16 @@ pub(crate) fn tell(bin: &Path) -> Result {
     load.expect(Wanted::Either);
     stage.type_in("patchwright revert priced.pwp customer/priced --running", 0)?;
     load.expect(Wanted::Old);
-    load.run_for(Duration::from_millis(500));
+    load.everyone_asks(REQUESTS)?;
     promise(sha256(&customer)? == before, "the file is the one from before, to the byte")?;
     stage.type_in("customer/priced --version", 0)?.says("priced 1.0\n")?;
-    let large = order(LARGE, Wanted::Old);
+    let large = order(LARGE, false);
     promise(desk.ask(&format!("price {LARGE}"))? == large, "the process answers as version 1.0 again")?;
     promise(desk.ask("large")? == "unknown request", "and does not know what was new")?;
     let status = stage.type_in(&format!("patchwright status customer/priced --pid {}", server.pid()), 0)?.stdout;
     promise(!status.contains("active"), "status says that the patch is not in use")?;
 
-    let tally = load.stop()?;
+    let (tally, _) = load.stop()?;
     // The desk asked for four prices.
     let (connections, prices) = (CLIENTS + 1, tally.asked + 4);
     server.check("the process is still the one that was started")?;
@@ -117,27 +119,15 @@ pub(crate) fn tell(bin: &Path) -> Result {
         "{} requests of {CLIENTS} clients, each answered and right: {} by version 1.0, {} by version 1.1; the longest took {:.1} ms.\n",
         tally.asked,
         tally.old,
-        tally.asked - tally.old,
+        tally.new,
         tally.longest.as_secs_f64() * 1e3
     );
-    promise(tally.old > 0 && tally.old < tally.asked, "both versions answered under load")
-}
-
-/// Which version must answer.
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-enum Wanted {
-    Old,
-    Either,
-    New,
+    promise(tally.old > 0 && tally.new > 0, "both versions answered under load")
 }
 
 /// What a version says to an order.
-fn order(pieces: u32, version: Wanted) -> String {
-    match version {
-        Wanted::New => format!("1.1 {}", u64::from(pieces) * 1995),
-        Wanted::Old | Wanted::Either => format!("1.0 {}", pieces.wrapping_mul(1995)),
-    }
+fn order(pieces: u32, new: bool) -> String {
+    if new { format!("1.1 {}", u64::from(pieces) * 1995) } else { format!("1.0 {}", pieces.wrapping_mul(1995)) }
 }
 
 /// The process, ended when this goes.
@@ -197,79 +187,20 @@ impl Line {
     }
 }
 
-/// What clients saw.
-struct Tally {
-    asked: usize,
-    old: usize,
-    longest: Duration,
+/// Orders of any size, one after the other.
+struct Buyer {
+    line: Line,
+    orders: usize,
 }
 
-/// Clients that ask all the time.
-struct Load {
-    /// A [`Wanted`], or 3 to end.
-    wanted: Arc<AtomicU8>,
-    clients: Vec<JoinHandle<Result<Tally>>>,
-}
-
-const END: u8 = 3;
-
-impl Load {
-    fn start(port: u16) -> Result<Self> {
-        let wanted = Arc::new(AtomicU8::new(Wanted::Old as u8));
-        let clients = (0..CLIENTS).map(|_| {
-            let line = Line::open(port)?;
-            let wanted = Arc::clone(&wanted);
-            Ok(std::thread::spawn(move || ask_until_the_end(line, &wanted)))
-        });
-        let clients = clients.collect::<Result<_>>()?;
-        Ok(Load { wanted, clients })
-    }
-
-    fn expect(&self, wanted: Wanted) {
-        self.wanted.store(wanted as u8, Ordering::SeqCst);
-    }
-
-    fn run_for(&self, time: Duration) {
-        std::thread::sleep(time);
-    }
-
-    fn stop(self) -> Result<Tally> {
-        self.wanted.store(END, Ordering::SeqCst);
-        let mut sum = Tally { asked: 0, old: 0, longest: Duration::ZERO };
-        for client in self.clients {
-            let tally = client.join().map_err(|_| Failure::Failed("a client panicked".into()))??;
-            sum.asked += tally.asked;
-            sum.old += tally.old;
-            sum.longest = sum.longest.max(tally.longest);
-        }
-        Ok(sum)
-    }
-}
-
-fn ask_until_the_end(mut line: Line, wanted: &AtomicU8) -> Result<Tally> {
-    let mut tally = Tally { asked: 0, old: 0, longest: Duration::ZERO };
-    for pieces in [1, 7, LARGE, u32::MAX].into_iter().cycle() {
-        let before = wanted.load(Ordering::SeqCst);
-        if before == END {
-            break;
-        }
-        let start = Instant::now();
-        let answer = line.ask(&format!("price {pieces}"))?;
-        tally.longest = tally.longest.max(start.elapsed());
-        tally.asked += 1;
-        let old = answer == order(pieces, Wanted::Old);
-        tally.old += usize::from(old);
-        // A request that lay in a switch may be answered by either version.
-        let after = wanted.load(Ordering::SeqCst);
-        let certain = if before == after { before } else { Wanted::Either as u8 };
-        let right = match certain {
-            c if c == Wanted::Old as u8 => old,
-            c if c == Wanted::New as u8 => answer == order(pieces, Wanted::New),
-            _ => old || answer == order(pieces, Wanted::New),
-        };
-        if !right {
-            return Err(format!("broken promise: an order of {pieces} pieces got {answer:?}").into());
+impl Client for Buyer {
+    fn ask(&mut self) -> Result<Answer> {
+        let pieces = [1, 7, LARGE, u32::MAX][self.orders % 4];
+        self.orders += 1;
+        match self.line.ask(&format!("price {pieces}"))? {
+            answer if answer == order(pieces, false) => Ok(Answer::Old),
+            answer if answer == order(pieces, true) => Ok(Answer::New),
+            answer => Err(format!("broken promise: an order of {pieces} pieces got {answer:?}").into()),
         }
     }
-    Ok(tally)
 }

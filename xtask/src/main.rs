@@ -12,9 +12,10 @@
 //! | [`matrix`] | `check` over all combinations of compilers and their flags |
 //! | [`images`] | `check` on the images of the corpus, against counts that were looked at once |
 //! | [`mod@bench`] | size, time and memory against other tools on the corpus; `bench_live` pauses of processes |
+//! | [`servers`] | real servers, patched a hundred times under load |
 //! | [`fuzz`] | every fuzz target for a short while |
 //! | [`dist`] | a release archive |
-//! | [`args`], [`run`], [`fetch`], [`elf`], [`stage`] | what these share |
+//! | [`args`], [`run`], [`fetch`], [`elf`], [`stage`], [`load`] | what these share |
 
 mod args;
 mod bench;
@@ -29,10 +30,12 @@ mod elf;
 mod fetch;
 mod fuzz;
 mod images;
+mod load;
 mod matrix;
 mod prepared;
 mod real;
 mod run;
+mod servers;
 mod setup;
 mod stage;
 mod test;
@@ -125,7 +128,7 @@ const VERBS: &[Verb] = &[
     Verb { name: "ci", arguments: "", about: "what the build server runs: test", run: test::ci },
     Verb {
         name: "setup",
-        arguments: "[demo|test|bench|corpus]...",
+        arguments: "[demo|test|bench|corpus|servers]...",
         about: "install the Debian packages that chores need (default: test)",
         run: setup::run,
     },
@@ -141,6 +144,12 @@ const VERBS: &[Verb] = &[
         arguments: "delta|pa19|check [--corpus DIR] [--pairs d01,d02] [--out FILE] | live [--tool FILE]",
         about: "measure: delta and pa19 against other tools, check against llvm-objdump, live for pauses of processes",
         run: bench::run,
+    },
+    Verb {
+        name: "servers",
+        arguments: "[redis|nginx|memcached]... [--rounds 100] [--bin PATCHWRIGHT]",
+        about: "patch and revert servers of Debian under load, and fix a vulnerability in one that runs (minutes)",
+        run: servers::run,
     },
     Verb {
         name: "fuzz",

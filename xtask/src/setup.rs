@@ -29,6 +29,8 @@ pub(crate) enum Group {
     Test,
     Bench,
     Corpus,
+    /// Debian's sources, and what builds them.
+    Servers,
 }
 
 impl Group {
@@ -38,6 +40,7 @@ impl Group {
             "test" => Ok(Group::Test),
             "bench" => Ok(Group::Bench),
             "corpus" => Ok(Group::Corpus),
+            "servers" => Ok(Group::Servers),
             _ => Err(Failure::Usage(format!("no group of packages is called {name}"))),
         }
     }
@@ -48,6 +51,7 @@ impl Group {
             Group::Test => "test",
             Group::Bench => "bench",
             Group::Corpus => "corpus",
+            Group::Servers => "servers",
         }
     }
 
@@ -106,6 +110,18 @@ impl Group {
                 }
             }
             Group::Corpus => const { &[PIP, package("npm", "npm")] },
+            Group::Servers => {
+                const {
+                    &[
+                        package("gcc", "gcc"),
+                        package("libc6-dev", "/usr/include/stdio.h"),
+                        package("make", "make"),
+                        package("patch", "patch"),
+                        package("dpkg-dev", "dpkg-source"),
+                        package("libevent-dev", "/usr/include/event.h"),
+                    ]
+                }
+            }
         }
     }
 
@@ -201,7 +217,7 @@ mod tests {
 
     #[test]
     fn groups_have_the_names_that_help_tells() {
-        for name in ["demo", "test", "bench", "corpus"] {
+        for name in ["demo", "test", "bench", "corpus", "servers"] {
             assert_eq!(Group::named(name).unwrap().name(), name);
         }
         assert!(matches!(Group::named("nope"), Err(Failure::Usage(_))));
