@@ -486,10 +486,13 @@ fn needs_unwind(old: &Program<'_>, new: &Program<'_>) -> bool {
 fn code_pointers(program: &Program<'_>) -> Vec<u64> {
     let in_code = |address: &u64| program.section_at(*address).is_some_and(|section| section.executable);
     let mut pointers: Vec<u64> = program.anchors.iter().copied().filter(in_code).collect();
-    // Entries of jump tables count from the table, which begins where something refers to.
+    // Entries of jump tables count from the table, which begins where something refers to. Unwind data are no such
+    // table: they name the starts of functions, and count from themselves.
     for (at, _) in program.kept.iter().filter(|(_, kept)| kept.kind == object::elf::R_X86_64_PC32) {
         if let Some(section) = program.section_at(*at)
             && !section.executable
+            && !section.name.starts_with(".eh_frame")
+            && !section.name.starts_with(".gcc_except_table")
             && let Some(start) = program.anchors.range(..=*at).next_back()
         {
             let value = program.bytes(*at, 4).first_chunk().map_or(0, |bytes| i32::from_le_bytes(*bytes));
