@@ -312,7 +312,7 @@ impl Benchmark {
         let thread = std::thread::spawn(move || {
             let mut passes = 0;
             while matches!(ended.try_recv(), Err(std::sync::mpsc::TryRecvError::Empty)) {
-                let args = format!("-p {port} -n 20000 -c 20 -P 4 -t lpush,lpop,sadd,zadd,mset -q -e");
+                let args = format!("-p {port} -n 20000 -c 20 -P 4 -t lpush,lpop,sadd,zadd,mset -q");
                 let child: Child = Command::new(&program)
                     .args(args.split(' '))
                     .stdin(Stdio::null())

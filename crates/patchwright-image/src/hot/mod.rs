@@ -15,6 +15,7 @@
 
 mod build;
 mod likeness;
+mod lines;
 mod piece;
 mod program;
 mod site;
@@ -134,8 +135,9 @@ impl Case {
 pub fn build(old: &[u8], new: &[u8]) -> Result<HotBuild, HotError> {
     let of_old = |error| HotError::Image { old: true, error };
     let of_new = |error| HotError::Image { old: false, error };
-    let (old_side, _) = read(old).map_err(of_old)?;
-    let (new_side, new_frames) = read(new).map_err(of_new)?;
+    let (mut old_side, _) = read(old).map_err(of_old)?;
+    let (mut new_side, new_frames) = read(new).map_err(of_new)?;
+    lines::mark((&mut old_side, old), (&mut new_side, new));
     let mut warnings = Vec::new();
     let mut objections = identities(&old_side, &new_side);
     let comparison = correlate(&old_side, &new_side);
