@@ -19,6 +19,7 @@ mod build;
 mod closed;
 mod handlers;
 mod likeness;
+mod lines;
 mod objections;
 mod piece;
 mod program;
@@ -140,8 +141,9 @@ impl Case {
 pub fn build(old: &[u8], new: &[u8]) -> Result<HotBuild, HotError> {
     let of_old = |error| HotError::Image { old: true, error };
     let of_new = |error| HotError::Image { old: false, error };
-    let (old_side, _) = read(old).map_err(of_old)?;
-    let (new_side, new_frames) = read(new).map_err(of_new)?;
+    let (mut old_side, _) = read(old).map_err(of_old)?;
+    let (mut new_side, new_frames) = read(new).map_err(of_new)?;
+    lines::mark((&mut old_side, old), (&mut new_side, new));
     let mut warnings = Vec::new();
     let mut objections = identities(&old_side, &new_side);
     let comparison = correlate(&old_side, &new_side);
@@ -255,10 +257,13 @@ fn needs_unwind(old: &Program<'_>, new: &Program<'_>) -> bool {
 fn code_pointers(program: &Program<'_>) -> Vec<u64> {
     let in_code = |address: &u64| program.section_at(*address).is_some_and(|section| section.executable);
     let mut pointers: Vec<u64> = program.anchors.iter().copied().filter(in_code).collect();
-    // Entries of jump tables count from the table, which begins where something refers to.
+    // Entries of jump tables count from the table, which begins where something refers to. Unwind data are no such
+    // table: they name the starts of functions, and count from themselves.
     for (at, _) in program.kept.iter().filter(|(_, kept)| kept.kind == object::elf::R_X86_64_PC32) {
         if let Some(section) = program.section_at(*at)
             && !section.executable
+            && !section.name.starts_with(".eh_frame")
+            && !section.name.starts_with(".gcc_except_table")
             && let Some(start) = program.anchors.range(..=*at).next_back()
         {
             let value = program.bytes(*at, 4).first_chunk().map_or(0, |bytes| i32::from_le_bytes(*bytes));
