@@ -341,7 +341,7 @@ fn zones(coming: &Registry, going: &[Found]) -> Vec<Zone> {
     zones_of(old.chain(new))
 }
 
-pub(super) fn zones_of<'a>(ranges: impl Iterator<Item = ((u64, u64), &'a String)>) -> Vec<Zone> {
+pub(crate) fn zones_of<'a>(ranges: impl Iterator<Item = ((u64, u64), &'a String)>) -> Vec<Zone> {
     let zone = |((start, len), name): ((u64, u64), &String)| Zone { range: start..start + len, name: name.clone() };
     ranges.filter(|((_, len), _)| *len > 0).map(zone).collect()
 }

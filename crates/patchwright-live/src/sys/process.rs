@@ -10,7 +10,7 @@ use crate::target::{Call, Mapping, Protection, StopFailure, Target, Thread};
 
 use super::inject::Gadgets;
 use super::kernel::Hurry;
-use super::maps::parse_mapping;
+use super::maps::{parse_mapping, waiting};
 use super::poke;
 use super::threads::{ONE_THREAD, Traced};
 
@@ -139,6 +139,11 @@ impl Target for Process {
             std::thread::sleep(Duration::from_micros(200));
         }
         std::thread::sleep(end.saturating_duration_since(Instant::now()));
+    }
+
+    fn waiting(&self) -> io::Result<Vec<Thread>> {
+        let waits = |id: i32| waiting(id, &fs::read_to_string(format!("/proc/{}/task/{id}/syscall", self.pid)).ok()?);
+        Ok(self.threads(&[])?.into_iter().filter_map(waits).collect())
     }
 
     fn thread_name(&self, thread: i32) -> String {

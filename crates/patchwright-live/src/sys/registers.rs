@@ -9,7 +9,9 @@ pub(super) const SYSCALL: [u8; 2] = [0x0f, 0x05];
 ///
 /// Most calls that a stop interrupts are begun again by the kernel. Some (`epoll_wait`, `semop`, `sigtimedwait`, `recv`
 /// with a time limit) return EINTR whatever the reason, and programs are not prepared for that without a signal. The
-/// thread has not seen the result yet: it goes back to the instruction, with the number of the call.
+/// thread has not seen the result yet: it goes back to the instruction, with the number of the call. A time limit of the
+/// call begins again with it: how much of it is over only the kernel knew, and the register that holds it is not ours to
+/// change, since programs find it unchanged after a call.
 pub(super) fn begun_again(registers: &Registers, before_ip: [u8; 2]) -> Option<Registers> {
     let call = i64::from_ne_bytes(registers.orig_rax.to_ne_bytes());
     let result = i64::from_ne_bytes(registers.rax.to_ne_bytes());
