@@ -11,6 +11,7 @@ mod revert;
 mod switch;
 #[cfg(test)]
 mod tests;
+mod unwind;
 
 use std::time::Duration;
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::target::{Call, Mapping, Protection, StopFailure, Target, Thread};
 
-use super::inject::Gadgets;
+use super::gadgets::Gadgets;
 use super::kernel::Hurry;
 use super::maps::{parse_mapping, waiting};
 use super::poke;
