@@ -237,6 +237,7 @@ pub(crate) fn status(pid: i32) -> Result<ProcessStatus> {
         since: patch.since,
         memory_bytes: patch.memory_bytes,
         functions: patch.functions,
+        pinned: patch.pinned.iter().map(ToString::to_string).collect(),
     };
     Ok(ProcessStatus { pid, name: process.name(), patches: patches.into_iter().map(patch).collect() })
 }

@@ -204,6 +204,8 @@ pub struct LivePatchReport {
     pub memory_bytes: u64,
     /// The functions that it replaces.
     pub functions: Vec<String>,
+    /// Threads that wait in its code if it is active, or in the code that it replaces if it is not, each in one sentence.
+    pub pinned: Vec<String>,
 }
 
 /// What `apply` did.
