@@ -20,6 +20,7 @@ mod entry_nops;
 mod error;
 pub mod hot;
 mod image;
+mod places;
 mod prepare;
 mod producer;
 mod rule;
@@ -30,6 +31,7 @@ pub use audit::{Audited, Class, Objection, PatchSite, Protocol, Reach, Verdict, 
 pub use code::Movable;
 pub use entry_nops::{MergedNops, merge_entry_nops};
 pub use error::{ImageError, ImageErrorKind};
+pub use places::{SectionPlace, section_places};
 pub use image::{Address, Companions, Format, Image, Kind, Machine, PdbReference};
 pub use prepare::{
     Outcome, PrepareOptions, Prepared, PreparedArchive, PreparedFunction, PreparedMember, prepare, prepare_archive,

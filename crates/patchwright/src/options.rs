@@ -16,8 +16,10 @@ pub struct DiffOptions {
     pub retain: Vec<RangeArg<RetainRange>>,
     /// A regions file: see `docs/guide/regions.md`.
     pub regions: Option<PathBuf>,
+    /// What the deltas are made for. A patch in Microsoft's format has choices of its own.
+    pub profile: Profile,
     /// Most memory that matching may use, in bytes; the engine's own default without it. Files that need more are
-    /// matched in blocks, which makes a larger patch. It is part of the input: another limit may give other bytes.
+    /// matched more coarsely, which makes a larger patch. It is part of the input: another limit may give other bytes.
     pub max_memory_bytes: Option<u64>,
     /// Threads to use; all cores without it. The patch is the same for every number.
     pub threads: Option<usize>,
@@ -26,6 +28,28 @@ pub struct DiffOptions {
     /// Whether running processes can get it too. Only for single files, of which all versions are ELF programs or
     /// libraries linked with their relocations kept: see `docs/guide/patch-a-process.md`.
     pub hot: bool,
+}
+
+/// What a delta is made for. All of them lead to the same file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Profile {
+    /// The smallest patch.
+    #[default]
+    Small,
+    /// A patch that is quick to apply.
+    Fast,
+    /// A patch that is quick to make.
+    Quick,
+}
+
+impl From<Profile> for patchwright_delta::Profile {
+    fn from(profile: Profile) -> Self {
+        match profile {
+            Profile::Small => Self::Small,
+            Profile::Fast => Self::Fast,
+            Profile::Quick => Self::Quick,
+        }
+    }
 }
 
 /// The format of a patch.

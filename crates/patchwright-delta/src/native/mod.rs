@@ -14,6 +14,8 @@
 //! | `head`, `body` | the covers and sections of a body; its outside |
 //! | `create`, `view` | the search for covers, and everything together |
 //! | `apply` | the way back |
+//! | `spending` | what the bytes of a body went to |
+//! | `outline` | what the outside of a body says |
 
 mod apply;
 mod arm64;
@@ -28,7 +30,10 @@ mod literals;
 mod map;
 mod mix;
 mod model;
+mod outline;
 mod predict;
+#[cfg(feature = "create")]
+mod spending;
 mod tables;
 #[cfg(feature = "create")]
 mod view;
@@ -36,6 +41,11 @@ mod walk;
 mod x86;
 
 pub use apply::apply;
-pub use body::{DRAFT_VERSION, stated_lengths};
+pub use body::{DRAFT_VERSION as VERSION, stated_lengths};
 #[cfg(feature = "create")]
 pub use create::{Stats, create};
+#[cfg(feature = "create")]
+pub(crate) use spending::spending;
+#[cfg(feature = "create")]
+pub use spending::{PURPOSE_NAMES, SectionSpending, Spending};
+pub use outline::describe;
