@@ -12,6 +12,7 @@
 //! | `coder`, `mix`, `model` | bits ⇄ bytes; probabilities; what is mixed for flags, bytes and numbers |
 //! | `walk`, `literals` | one segment of the new file, both ways |
 //! | `head`, `body` | the covers and sections of a body; its outside |
+//! | `options` | what a body is made for |
 //! | `create`, `view` | the search for covers, and everything together |
 //! | `apply` | the way back |
 
@@ -28,6 +29,8 @@ mod literals;
 mod map;
 mod mix;
 mod model;
+#[cfg(feature = "create")]
+mod options;
 mod predict;
 mod tables;
 #[cfg(feature = "create")]
@@ -39,3 +42,5 @@ pub use apply::apply;
 pub use body::{DRAFT_VERSION, stated_lengths};
 #[cfg(feature = "create")]
 pub use create::{Stats, create};
+#[cfg(feature = "create")]
+pub use options::{Options, Profile};
