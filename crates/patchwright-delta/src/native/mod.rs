@@ -13,6 +13,7 @@
 //! | `walk`, `literals` | one segment of the new file, both ways |
 //! | `head`, `body` | the covers and sections of a body; its outside |
 //! | `create`, `view` | the search for covers, and everything together |
+//! | `segment` | what a segment of any kind is decoded from, and by whom |
 //! | `apply` | the way back |
 
 mod apply;
@@ -29,6 +30,7 @@ mod map;
 mod mix;
 mod model;
 mod predict;
+mod segment;
 mod tables;
 #[cfg(feature = "create")]
 mod view;
@@ -36,6 +38,6 @@ mod walk;
 mod x86;
 
 pub use apply::apply;
-pub use body::{DRAFT_VERSION, stated_lengths};
+pub use body::{Kind, VERSION, stated_lengths};
 #[cfg(feature = "create")]
 pub use create::{Stats, create};
