@@ -14,6 +14,7 @@
 //! | `head`, `body` | the covers and sections of a body; its outside |
 //! | `options` | what a body is made for |
 //! | `create`, `view` | the search for covers, and everything together |
+//! | `segment` | what a segment of any kind is decoded from, and by whom |
 //! | `apply` | the way back |
 
 mod apply;
@@ -32,6 +33,7 @@ mod model;
 #[cfg(feature = "create")]
 mod options;
 mod predict;
+mod segment;
 mod tables;
 #[cfg(feature = "create")]
 mod view;
@@ -39,7 +41,7 @@ mod walk;
 mod x86;
 
 pub use apply::apply;
-pub use body::{DRAFT_VERSION, stated_lengths};
+pub use body::{Kind, VERSION, stated_lengths};
 #[cfg(feature = "create")]
 pub use create::{Stats, create};
 #[cfg(feature = "create")]
