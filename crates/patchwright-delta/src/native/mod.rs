@@ -14,12 +14,15 @@
 //! | `head`, `body` | the covers and sections of a body; its outside |
 //! | `options` | what a body is made for |
 //! | `create`, `view` | the search for covers, and everything together |
+//! | `streams` | the same predictions, with what they miss in byte streams: fast |
 //! | `segment` | what a segment of any kind is decoded from, and by whom |
 //! | `apply` | the way back |
 
 mod apply;
 mod arm64;
 mod body;
+#[cfg(feature = "create")]
+mod choice;
 mod code;
 mod coder;
 #[cfg(feature = "create")]
@@ -34,6 +37,7 @@ mod model;
 mod options;
 mod predict;
 mod segment;
+mod streams;
 mod tables;
 #[cfg(feature = "create")]
 mod view;

@@ -50,8 +50,12 @@ impl Segment<'_> {
         let bad = |what| malformed("segment", self.number, what);
         match (self.part.kind, common.known) {
             (Kind::Mixed, Some(known)) => self.mixed(common, &known, out).map_err(bad),
+            (Kind::Streams, Some(known)) => {
+                let covers = super::body::covers_of(known.covers, self.start, super::code::narrow(out.len()));
+                super::streams::decode(self.part.bytes, known.images, self.start, &covers, out).map_err(bad)
+            }
             (Kind::Mixed | Kind::Streams, None) => Err(bad("it needs a head")),
-            (kind @ (Kind::Streams | Kind::Lzma | Kind::Zstd), _) => Err(ApplyError::Unsupported {
+            (kind @ (Kind::Lzma | Kind::Zstd), _) => Err(ApplyError::Unsupported {
                 structure: "segment",
                 offset: self.number,
                 what: "kind of segment",
