@@ -27,7 +27,7 @@ pub(super) fn segment(
             Ok((Part { kind: Kind::Mixed, bytes: engine.finish() }, spent))
         }
         Profile::Fast | Profile::Quick => {
-            let (bytes, spent) = streams::encode(known.images, start, &covers, new)?;
+            let (bytes, spent) = streams::encode((known.images, known.pages), start, &covers, new)?;
             Ok((Part { kind: Kind::Streams, bytes }, vec![spent]))
         }
     }

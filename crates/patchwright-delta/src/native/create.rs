@@ -18,6 +18,7 @@ use super::literals::OldIndex;
 use super::map::AddressMap;
 use super::mix::scatter;
 use super::options::{Options, Profile};
+use super::pages::Pages;
 use super::predict::Images;
 use super::segment::Known;
 use super::tables;
@@ -78,7 +79,9 @@ pub fn create(old: &[u8], new: &[u8], options: &Options, out: &mut dyn io::Write
     let head_bytes = engine.finish();
     let covered: u64 = head.covers.iter().map(|cover| cover.len).sum();
     let literal_bytes = new.len() as u64 - covered;
-    let shape = Shape::choose(narrow(old.len()), narrow(extra.bytes.len()), narrow(new.len()), image, literal_bytes);
+    let mut shape =
+        Shape::choose(narrow(old.len()), narrow(extra.bytes.len()), narrow(new.len()), image, literal_bytes);
+    shape.old_index &= options.profile == Profile::Small;
     let map = AddressMap::new(&old_layout, &head.new_layout, &head.pairs, &head.covers);
     let images = Images {
         old,
@@ -89,10 +92,13 @@ pub fn create(old: &[u8], new: &[u8], options: &Options, out: &mut dyn io::Write
         map: &map,
     };
     let matches = OldIndex::new(old, shape.old_index);
-    let known = Known { images: &images, covers: &head.covers, matches: &matches };
+    let pages = Pages::new(old, &old_layout, &relocated_old);
+    let known = Known { images: &images, pages: &pages, covers: &head.covers, matches: &matches };
     let parts: Vec<(Part<Vec<u8>>, Spending)> = body::segments(narrow(new.len()), shape.segment_len)
         .into_par_iter()
-        .map(|(start, len)| choice::segment(options.profile, &shape, &known, start, &new[index(start)..index(start + len)]))
+        .map(|(start, len)| {
+            choice::segment(options.profile, &shape, &known, start, &new[index(start)..index(start + len)])
+        })
         .collect::<io::Result<_>>()
         .map_err(CreateError::Compress)?;
     let mut stats = Stats {

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `image` | PE, ELF, Mach-O → sections |
 //! | `code`, `x86`, `arm64` | sections → references, a page at a time |
+//! | `pages` | the references of pages, kept |
 //! | `map` | covers → where each address went |
 //! | `tables` | the map → tables that a linker would make again |
 //! | `predict` | old bytes and the map → what the new bytes probably are |
@@ -35,6 +36,7 @@ mod mix;
 mod model;
 #[cfg(feature = "create")]
 mod options;
+mod pages;
 mod predict;
 mod segment;
 mod streams;

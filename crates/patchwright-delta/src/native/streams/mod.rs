@@ -15,8 +15,9 @@ mod write;
 
 use crate::cover::Cover;
 
-use super::code::{PAGE, Page, Reference, index, narrow};
+use super::code::{PAGE, index, narrow};
 use super::image::{Layout, Section};
+use super::pages::{Pages, Slots};
 use super::predict::Images;
 #[cfg(feature = "create")]
 use super::walk::{PURPOSES, Spent};
@@ -120,27 +121,27 @@ struct Foretold {
 /// Decodes a segment whose first byte is byte `start` of the new file. `covers` lie in it, in order.
 pub(super) fn decode(
     part: &[u8],
-    images: &Images<'_>,
+    (images, pages): (&Images<'_>, &Pages<'_>),
     start: u32,
     covers: &[Cover],
     out: &mut [u8],
 ) -> Result<(), &'static str> {
     let mut reader = Reader::open(part, out.len())?;
-    Walk::new(images, start).run(&mut reader, out, covers);
+    Walk::new(images, pages, start).run(&mut reader, out, covers);
     reader.finish()
 }
 
 /// Codes a segment, whose bytes are `new`; tells besides what its bits, in 1/256, were spent on.
 #[cfg(feature = "create")]
 pub(super) fn encode(
-    images: &Images<'_>,
+    (images, pages): (&Images<'_>, &Pages<'_>),
     start: u32,
     covers: &[Cover],
     new: &[u8],
 ) -> std::io::Result<(Vec<u8>, [u64; PURPOSES])> {
     let mut writer = Writer::new(new);
     let mut made = vec![0; new.len()];
-    Walk::new(images, start).run(&mut writer, &mut made, covers);
+    Walk::new(images, pages, start).run(&mut writer, &mut made, covers);
     debug_assert!(made == new, "the walk makes what it was told");
     writer.finish()
 }
@@ -149,7 +150,8 @@ pub(super) fn encode(
 struct Walk<'a> {
     images: &'a Images<'a>,
     start: u32,
-    references: References<'a>,
+    pages: &'a Pages<'a>,
+    slots: Slots,
     targets: Targets<'a>,
     words: Words,
 }
@@ -175,36 +177,6 @@ impl Targets<'_> {
 
 fn place(target: u32) -> usize {
     index(super::mix::scatter(target, 3)) % LEARNED
-}
-
-/// The references of the pages that were looked at last.
-struct References<'a> {
-    images: &'a Images<'a>,
-    /// Each page has one place where it may be.
-    slots: Vec<Option<(u32, Box<[Reference]>)>>,
-}
-
-/// How many pages are kept: covers jump about, and a page is dear to decode. A page has at most some 3300 references.
-const SLOTS: usize = 512;
-
-impl<'a> References<'a> {
-    fn new(images: &'a Images<'a>) -> Self {
-        let mut slots = Vec::new();
-        slots.resize_with(SLOTS, || None);
-        Self { images, slots }
-    }
-
-    /// Those of the page that holds a byte of the old file, in order.
-    fn page(&mut self, offset: u32) -> &[Reference] {
-        let number = offset / PAGE;
-        let slot = &mut self.slots[index(number) % SLOTS];
-        if slot.as_ref().is_none_or(|(held, _)| *held != number) {
-            let Images { old, old_layout, relocated, .. } = self.images;
-            let page = Page::decode(old, old_layout, relocated, number);
-            *slot = Some((number, page.references.into_boxed_slice()));
-        }
-        slot.as_ref().map_or(&[], |(_, references)| references)
-    }
 }
 
 /// A stretch of a cover that is in one section on both sides, and in one page or one block.
@@ -256,11 +228,12 @@ impl Stretch {
 }
 
 impl<'a> Walk<'a> {
-    fn new(images: &'a Images<'a>, start: u32) -> Self {
+    fn new(images: &'a Images<'a>, pages: &'a Pages<'a>, start: u32) -> Self {
         Self {
             images,
             start,
-            references: References::new(images),
+            pages,
+            slots: Slots::new(),
             targets: Targets { images, learned: vec![(0, 0); LEARNED] },
             words: Words::new(),
         }
@@ -327,10 +300,8 @@ impl<'a> Walk<'a> {
 
     /// Points the references of a part to where their targets went.
     fn references(&mut self, voice: &mut impl Voice, made: &mut [u8], part: Part, new: &Stretch) {
-        let page = self.references.page(part.old);
         let base = self.images.new_layout.code_base();
-        let first = page.partition_point(|reference| reference.at < part.old);
-        for reference in &page[first..] {
+        for reference in self.pages.from(&mut self.slots, part.old, 0) {
             if reference.at.saturating_add(4) > part.end {
                 break;
             }
@@ -362,9 +333,8 @@ impl<'a> Walk<'a> {
             let view = words::View { images, targets: &self.targets, stretches, start: self.start };
             let tagged = voice.block(|actual| self.words.worth(&view, actual, block));
             if tagged {
-                let page = self.references.page(here);
-                let first = page.partition_point(|reference| reference.at < here.saturating_sub(3));
-                self.words.block(voice, &view, made, block, &page[first..]);
+                let references = self.pages.from(&mut self.slots, here, 3);
+                self.words.block(voice, &view, made, block, references);
             }
             voice.fix(made, block.at, block.at + index(stop - here));
             here = stop;
@@ -381,10 +351,14 @@ impl<'a> Walk<'a> {
             let skip = here - part.old;
             let block = Part { old: here, end: stop, at: part.at + index(skip), since: part.since + skip };
             let none = Stretch::default();
-            let view =
-                words::View { images: self.images, targets: &self.targets, stretches: (&none, &none), start: self.start };
+            let view = words::View {
+                images: self.images,
+                targets: &self.targets,
+                stretches: (&none, &none),
+                start: self.start,
+            };
             if voice.block(|actual| self.words.worth(&view, actual, block)) {
-                self.words.block(voice, &view, made, block, &[]);
+                self.words.block(voice, &view, made, block, std::iter::empty());
             }
             voice.fix(made, block.at, block.at + index(stop - here));
             here = stop;

@@ -56,7 +56,8 @@ impl Reader {
         let mut lens = [(0usize, 0usize); Stream::COUNT];
         let mut all = 0usize;
         for (raw, stored) in &mut lens {
-            let mut number = || rest.varint().and_then(|n| usize::try_from(n).ok()).ok_or("its streams have no lengths");
+            let mut number =
+                || rest.varint().and_then(|n| usize::try_from(n).ok()).ok_or("its streams have no lengths");
             *raw = number()?;
             *stored = if *raw == 0 { 0 } else { number()? };
             all = all.saturating_add(*raw);
@@ -83,8 +84,7 @@ impl Reader {
         if at != part.len() {
             return Err("bytes follow its streams");
         }
-        let mut reader =
-            Self { streams, to_target: 0, blocks_left: 0, tagged: true, to_run: 0, failure: None };
+        let mut reader = Self { streams, to_target: 0, blocks_left: 0, tagged: true, to_run: 0, failure: None };
         reader.to_target = reader.gap(Stream::TargetGaps);
         reader.to_run = reader.gap(Stream::Gaps);
         Ok(reader)

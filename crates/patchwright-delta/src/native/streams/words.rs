@@ -95,13 +95,13 @@ impl Words {
         view: &View<'_>,
         made: &mut [u8],
         block: Part,
-        references: &[Reference],
+        references: impl Iterator<Item = Reference>,
     ) {
         let base = view.images.old_layout.base;
         let memory_end = view.images.old_layout.memory_end();
         let in_old = index(block.old) < view.images.old.len();
         let odd = in_old && base != 0;
-        let mut references = references.iter().map(|reference| reference.at).peekable();
+        let mut references = references.map(|reference| reference.at).peekable();
         let mut here = block.old;
         let mut aligned = block.old.saturating_add(view.skip(block.old));
         while here.saturating_add(4) <= block.end {
@@ -119,8 +119,7 @@ impl Words {
                 continue;
             }
             let skip = here - block.old;
-            let place =
-                Place { old: here, at: block.at + index(skip), since: block.since + skip, was: view.old(here) };
+            let place = Place { old: here, at: block.at + index(skip), since: block.since + skip, was: view.old(here) };
             let mut step = 1;
             if here == aligned {
                 aligned += 4;

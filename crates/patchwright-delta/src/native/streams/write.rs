@@ -61,14 +61,6 @@ impl<'a> Writer<'a> {
             push_varint(&mut head, bytes.len() as u64);
             stored.extend_from_slice(bytes);
             spent[Stream::spent(number) as usize] += bytes.len() as u64 * 8 * 256;
-            if std::env::var_os("PW_STREAMS").is_some() {
-                eprint!("{} {}, ", raw.len(), bytes.len());
-                if number == 0 {
-                    use std::io::Write;
-                    let mut f = std::fs::OpenOptions::new().append(true).create(true).open("/work/tmp/profiles/lit").unwrap();
-                    f.write_all(raw).unwrap();
-                }
-            }
         }
         head.extend_from_slice(&stored);
         Ok((head, spent))
