@@ -33,9 +33,11 @@ mod versions;
 pub use cover::{Cover, CoverLog};
 #[cfg(feature = "create")]
 pub use create::{
-    CreateError, CreateOptions, CreateStats, Method, Phase, Profile, Progress, create, create_plain,
+    CreateError, CreateOptions, CreateStats, Method, Phase, Progress, create, create_plain,
 };
 pub use error::ApplyError;
+#[cfg(feature = "create")]
+pub use native::Profile;
 pub use inspect::{BodyInfo, PartInfo, SegmentInfo, StreamInfo};
 pub use invert::{InvertError, InvertStats, invert};
 pub use versions::{apply, describe};

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use patchwright_formats::{ByteRange, RetainRange};
+pub use patchwright_delta::Profile;
 pub use patchwright_live::Limits;
 
 use crate::range_list::RangeArg;
@@ -28,28 +29,6 @@ pub struct DiffOptions {
     /// Whether running processes can get it too. Only for single files, of which all versions are ELF programs or
     /// libraries linked with their relocations kept: see `docs/guide/patch-a-process.md`.
     pub hot: bool,
-}
-
-/// What a delta is made for. All of them lead to the same file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Profile {
-    /// The smallest patch.
-    #[default]
-    Small,
-    /// A patch that is quick to apply.
-    Fast,
-    /// A patch that is quick to make.
-    Quick,
-}
-
-impl From<Profile> for patchwright_delta::Profile {
-    fn from(profile: Profile) -> Self {
-        match profile {
-            Profile::Small => Self::Small,
-            Profile::Fast => Self::Fast,
-            Profile::Quick => Self::Quick,
-        }
-    }
 }
 
 /// The format of a patch.

@@ -28,7 +28,7 @@ use crate::codec::{Candidate, Packed, smallest};
 use crate::cover::Cover;
 use crate::format::{Codec, END_MARK, Header, StreamKind};
 use crate::inspect::StreamInfo;
-use crate::native::Spending;
+use crate::native::{Profile, Spending};
 use crate::segment::{self, RawSegment};
 
 use blocks::BlockIndex;
@@ -59,18 +59,6 @@ pub struct CreateOptions {
     pub max_memory_bytes: u64,
     /// What the body is made for.
     pub profile: Profile,
-}
-
-/// What a body is made for. All of them make the same new file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Profile {
-    /// The smallest body.
-    #[default]
-    Small,
-    /// A body that is quick to apply.
-    Fast,
-    /// A body that is quick to make.
-    Quick,
 }
 
 /// The least memory that [`create`] makes do with.

@@ -28,7 +28,7 @@ pub(super) fn size_traded(old_len: u64, new_len: u64, options: &CreateOptions) -
 pub(super) fn create(
     old: &dyn ReadAt,
     new: &dyn ReadAt,
-    _options: &CreateOptions,
+    options: &CreateOptions,
     progress: &(dyn Fn(Progress) + Sync),
     out: &mut dyn io::Write,
 ) -> Result<CreateStats, CreateError> {
@@ -37,7 +37,8 @@ pub(super) fn create(
     let old = whole(old).map_err(CreateError::OldRead)?;
     let new = whole(new).map_err(CreateError::NewRead)?;
     progress(Progress { phase: Phase::Index, done: old_len, total: old_len });
-    let made = native::create(&old, &new, out)?;
+    let chosen = native::Options { profile: options.profile, max_memory_bytes: options.max_memory_bytes };
+    let made = native::create(&old, &new, &chosen, out)?;
     for phase in [Phase::Match, Phase::Compress] {
         progress(Progress { phase, done: new_len, total: new_len });
     }

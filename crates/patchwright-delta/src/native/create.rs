@@ -8,7 +8,8 @@ use crate::cover::Cover;
 use crate::create::CreateError;
 use crate::create::matching;
 
-use super::body::{self, Shape};
+use super::body::{self, Part, Shape};
+use super::choice;
 use super::code::{index, narrow, relocated};
 use super::coder::Encoder;
 use super::head::{self, Head, MAX_COVERS};
@@ -16,10 +17,13 @@ use super::image::Layout;
 use super::literals::OldIndex;
 use super::map::AddressMap;
 use super::mix::scatter;
+use super::options::{Options, Profile};
+use super::pages::Pages;
 use super::predict::Images;
+use super::segment::Known;
 use super::tables;
 use super::view;
-use super::walk::{PURPOSES, Spending, Tables, Walk};
+use super::walk::{PURPOSES, Spending};
 
 /// What a body consists of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,16 +49,22 @@ pub struct Stats {
 /// # Errors
 ///
 /// Files of 2 GiB and more have no body of this format; what `out` says.
-pub fn create(old: &[u8], new: &[u8], out: &mut dyn io::Write) -> Result<Stats, CreateError> {
+pub fn create(old: &[u8], new: &[u8], options: &Options, out: &mut dyn io::Write) -> Result<Stats, CreateError> {
     if i32::try_from(old.len()).is_err() || i32::try_from(new.len()).is_err() {
         return Err(CreateError::Index("a file exceeds 2 GiB"));
+    }
+    if new.is_empty() {
+        // Nothing to make, nothing to know.
+        let shape = Shape::choose(narrow(old.len()), 0, 0, false, 0);
+        let body_len = body::write(&shape, &[], &[], out).map_err(CreateError::Write)?;
+        return Ok(Stats { body_len, ..Stats::default() });
     }
     let (old_layout, new_layout) = (Layout::of(old), Layout::of(new));
     let image = old_layout.machine == new_layout.machine;
     let (old_layout, new_layout) = if image { (old_layout, new_layout) } else { (Layout::raw(), Layout::raw()) };
     let pairs = head::pair(&old_layout, &new_layout);
     let relocated_old = relocated(old, &old_layout);
-    let covers = find_covers(old, new, (&old_layout, &new_layout), &pairs, &relocated_old)?;
+    let covers = find_covers(old, new, (&old_layout, &new_layout), &pairs, &relocated_old, options)?;
     let map = AddressMap::new(&old_layout, &new_layout, &pairs, &covers);
     let extra = tables::made_anew(old, &old_layout, &new_layout, &pairs, &map);
     let covers = cover_with_extra(old, new, &new_layout, &extra.bytes, covers)?;
@@ -69,7 +79,9 @@ pub fn create(old: &[u8], new: &[u8], out: &mut dyn io::Write) -> Result<Stats, 
     let head_bytes = engine.finish();
     let covered: u64 = head.covers.iter().map(|cover| cover.len).sum();
     let literal_bytes = new.len() as u64 - covered;
-    let shape = Shape::choose(narrow(old.len()), narrow(extra.bytes.len()), narrow(new.len()), image, literal_bytes);
+    let mut shape =
+        Shape::choose(narrow(old.len()), narrow(extra.bytes.len()), narrow(new.len()), image, literal_bytes);
+    shape.old_index &= options.profile == Profile::Small;
     let map = AddressMap::new(&old_layout, &head.new_layout, &head.pairs, &head.covers);
     let images = Images {
         old,
@@ -80,16 +92,15 @@ pub fn create(old: &[u8], new: &[u8], out: &mut dyn io::Write) -> Result<Stats, 
         map: &map,
     };
     let matches = OldIndex::new(old, shape.old_index);
-    let parts: Vec<(Vec<u8>, Spending)> = body::segments(narrow(new.len()), shape.segment_len)
+    let pages = Pages::new(old, &old_layout, &relocated_old);
+    let known = Known { images: &images, pages: &pages, covers: &head.covers, matches: &matches };
+    let parts: Vec<(Part<Vec<u8>>, Spending)> = body::segments(narrow(new.len()), shape.segment_len)
         .into_par_iter()
         .map(|(start, len)| {
-            let covers = body::covers_of(&head.covers, start, len);
-            let mut bytes = new[index(start)..index(start + len)].to_vec();
-            let walk = Walk::new(Encoder::new(), &images, &matches, Tables { log: shape.table_log });
-            let (engine, spent) = walk.run(&mut bytes, start, &covers);
-            (engine.finish(), spent)
+            choice::segment(options.profile, &shape, &known, start, &new[index(start)..index(start + len)])
         })
-        .collect();
+        .collect::<io::Result<_>>()
+        .map_err(CreateError::Compress)?;
     let mut stats = Stats {
         cover_count: head.covers.len() as u64,
         literal_bytes,
@@ -102,7 +113,7 @@ pub fn create(old: &[u8], new: &[u8], out: &mut dyn io::Write) -> Result<Stats, 
             sums.iter_mut().zip(parts).for_each(|(sum, part)| *sum += part);
         }
     }
-    let parts: Vec<Vec<u8>> = parts.into_iter().map(|(bytes, _)| bytes).collect();
+    let parts: Vec<Part<Vec<u8>>> = parts.into_iter().map(|(part, _)| part).collect();
     stats.body_len = body::write(&shape, &head_bytes, &parts, out).map_err(CreateError::Write)?;
     Ok(stats)
 }
@@ -114,6 +125,7 @@ fn find_covers(
     (old_layout, new_layout): (&Layout, &Layout),
     pairs: &[Option<usize>],
     relocated_old: &[u32],
+    options: &Options,
 ) -> Result<Vec<Cover>, CreateError> {
     let old_found = view::references(old, old_layout, relocated_old);
     let new_found = view::references(new, new_layout, &relocated(new, new_layout));
@@ -123,7 +135,8 @@ fn find_covers(
     view::as_differences(old, old_layout, &old_found, &mut old_view);
     view::as_differences(new, new_layout, &new_found, &mut new_view);
     let mut covers = matching::covers(&old_view, &new_view)?;
-    let rounds = if old_found.references.is_empty() { 0 } else { 1 };
+    let once = old_found.references.is_empty() || options.profile != Profile::Small;
+    let rounds = if once { 0 } else { 1 };
     for _ in 0..rounds {
         let there = AddressMap::new(old_layout, new_layout, pairs, &covers);
         let holds = view::holds((old, old_layout), (new, new_layout), &there, &covers);

@@ -6,13 +6,17 @@
 //! |---|---|
 //! | `image` | PE, ELF, Mach-O → sections |
 //! | `code`, `x86`, `arm64` | sections → references, a page at a time |
+//! | `pages` | the references of pages, kept |
 //! | `map` | covers → where each address went |
 //! | `tables` | the map → tables that a linker would make again |
 //! | `predict` | old bytes and the map → what the new bytes probably are |
 //! | `coder`, `mix`, `model` | bits ⇄ bytes; probabilities; what is mixed for flags, bytes and numbers |
 //! | `walk`, `literals` | one segment of the new file, both ways |
 //! | `head`, `body` | the covers and sections of a body; its outside |
+//! | `options` | what a body is made for |
 //! | `create`, `view` | the search for covers, and everything together |
+//! | `streams` | the same predictions, with what they miss in byte streams: fast |
+//! | `segment` | what a segment of any kind is decoded from, and by whom |
 //! | `apply` | the way back |
 //! | `spending` | what the bytes of a body went to |
 //! | `outline` | what the outside of a body says |
@@ -20,6 +24,8 @@
 mod apply;
 mod arm64;
 mod body;
+#[cfg(feature = "create")]
+mod choice;
 mod code;
 mod coder;
 #[cfg(feature = "create")]
@@ -30,10 +36,15 @@ mod literals;
 mod map;
 mod mix;
 mod model;
+#[cfg(feature = "create")]
+mod options;
 mod outline;
+mod pages;
 mod predict;
+mod segment;
 #[cfg(feature = "create")]
 mod spending;
+mod streams;
 mod tables;
 #[cfg(feature = "create")]
 mod view;
@@ -41,11 +52,13 @@ mod walk;
 mod x86;
 
 pub use apply::apply;
-pub use body::{DRAFT_VERSION as VERSION, stated_lengths};
+pub use body::{Kind, VERSION, stated_lengths};
 #[cfg(feature = "create")]
 pub use create::{Stats, create};
+#[cfg(feature = "create")]
+pub use options::{Options, Profile};
+pub(crate) use outline::describe;
 #[cfg(feature = "create")]
 pub(crate) use spending::spending;
 #[cfg(feature = "create")]
 pub use spending::{PURPOSE_NAMES, SectionSpending, Spending};
-pub use outline::describe;

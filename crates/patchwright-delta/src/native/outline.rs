@@ -4,27 +4,37 @@ use crate::ApplyError;
 use crate::format::Header;
 use crate::inspect::{BodyInfo, PartInfo};
 
-use super::body;
+use super::body::{self, Kind};
 
 /// Reads what the outside of a body says.
 ///
 /// # Errors
 ///
 /// As of [`crate::describe()`].
-pub fn describe(bytes: &[u8]) -> Result<BodyInfo, ApplyError> {
+pub(crate) fn describe(bytes: &[u8]) -> Result<BodyInfo, ApplyError> {
     let body = body::read(bytes)?;
     let shape = body.shape;
     let header = Header { old_len: u64::from(shape.old_len), new_len: u64::from(shape.new_len) };
-    let mut info = BodyInfo::new(body::DRAFT_VERSION, header, bytes.len() as u64);
+    let mut info = BodyInfo::new(body::VERSION, header, bytes.len() as u64);
     info.segment_count = body.parts.len() as u64;
     let head_len = body.head.len() as u64;
-    let segments_len: u64 = body.parts.iter().map(|part| part.len() as u64).sum();
+    let segments_len: u64 = body.parts.iter().map(|part| part.bytes.len() as u64).sum();
     let outside_len = info.body_len.saturating_sub(head_len).saturating_sub(segments_len);
     info.add_part(PartInfo { name: "lengths", method: "raw", raw_len: 0, stored_len: outside_len });
     info.add_part(PartInfo { name: "covers and sections", method: "mixed", raw_len: 0, stored_len: head_len });
     for (part, (_, len)) in body.parts.iter().zip(body::segments(shape.new_len, shape.segment_len)) {
-        let stored_len = part.len() as u64;
-        info.add_part(PartInfo { name: "segments", method: "mixed", raw_len: u64::from(len), stored_len });
+        let stored_len = part.bytes.len() as u64;
+        info.add_part(PartInfo { name: "segments", method: method(part.kind), raw_len: u64::from(len), stored_len });
     }
     Ok(info)
+}
+
+/// The name of a coding in reports.
+fn method(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Mixed => "mixed",
+        Kind::Streams => "streams",
+        Kind::Lzma => "lzma",
+        Kind::Zstd => "zstd",
+    }
 }

@@ -125,7 +125,7 @@ fn create(
     progress: &dyn Progress,
     out: &mut dyn Write,
 ) -> Result<CreateStats> {
-    let mut choices = CreateOptions { profile: options.profile.into(), ..CreateOptions::default() };
+    let mut choices = CreateOptions { profile: options.profile, ..CreateOptions::default() };
     if let Some(limit) = options.max_memory_bytes {
         choices.max_memory_bytes = limit;
     }

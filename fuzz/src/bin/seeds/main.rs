@@ -5,6 +5,7 @@ use std::io::Cursor;
 use std::path::Path;
 
 use patchwright_delta::{CreateOptions, create_plain, native};
+use patchwright_formats::account::{self, BodyAccount, SectionAccount};
 use patchwright_formats::journal::{Journal, Print, Step};
 use patchwright_formats::lzx::{E8, EncodeOptions, Level, Window, encode};
 use patchwright_formats::manifest::{
@@ -31,14 +32,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             write(&root, "delta_apply", &format!("{name}-{method}"), &join(&old, &body))?;
         }
         let mut body = Vec::new();
-        native::create(&old, &new, &mut body)?;
+        native::create(&old, &new, &native::Options::default(), &mut body)?;
         write(&root, "native_apply", name, &join(&old, &body))?;
         write(&root, "native_roundtrip", name, &join(&old, &new))?;
         lzx(&root, name, &old, &new)?;
     }
     let (old, new) = (image(0), image(0x40));
     let mut body = Vec::new();
-    native::create(&old, &new, &mut body)?;
+    native::create(&old, &new, &native::Options::default(), &mut body)?;
     write(&root, "native_apply", "image", &join(&old, &body))?;
     write(&root, "native_roundtrip", "image", &join(&old, &new))?;
     write(&root, "pe_normalise", "image", &[&[0, 1][..], &old].concat())?;
@@ -87,7 +88,12 @@ fn journal() -> Vec<u8> {
 
 fn container(manifest: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut writer = ContainerWriter::new(Cursor::new(Vec::new()))?;
-    for (kind, bytes) in [(Kind::COLD, &b"body"[..]), (Kind::COLD, b""), (Kind::MANIFEST, manifest)] {
+    let section = SectionAccount { name: ".text".into(), offset: 64, len: 26, bytes: [0, 0, 1, 0, 0, 2] };
+    let account = BodyAccount { body: 0, head_bytes: 1, other_bytes: 0, sections: vec![section] };
+    let account = account::encode(&[account]);
+    let blobs =
+        [(Kind::COLD, &b"body"[..]), (Kind::COLD, b""), (Kind::MANIFEST, manifest), (Kind::ACCOUNT, &account)];
+    for (kind, bytes) in blobs {
         writer.add(kind, |out| out.write_all(bytes))?;
     }
     Ok(writer.finish()?.0.into_inner())
