@@ -8,7 +8,7 @@ use crate::cover::Cover;
 use crate::create::CreateError;
 use crate::create::matching;
 
-use super::body::{self, Shape};
+use super::body::{self, Kind, Part, Shape};
 use super::code::{index, narrow, relocated};
 use super::coder::Encoder;
 use super::head::{self, Head, MAX_COVERS};
@@ -48,6 +48,12 @@ pub struct Stats {
 pub fn create(old: &[u8], new: &[u8], out: &mut dyn io::Write) -> Result<Stats, CreateError> {
     if i32::try_from(old.len()).is_err() || i32::try_from(new.len()).is_err() {
         return Err(CreateError::Index("a file exceeds 2 GiB"));
+    }
+    if new.is_empty() {
+        // Nothing to make, nothing to know.
+        let shape = Shape::choose(narrow(old.len()), 0, 0, false, 0);
+        let body_len = body::write(&shape, &[], &[], out).map_err(CreateError::Write)?;
+        return Ok(Stats { body_len, ..Stats::default() });
     }
     let (old_layout, new_layout) = (Layout::of(old), Layout::of(new));
     let image = old_layout.machine == new_layout.machine;
@@ -102,7 +108,8 @@ pub fn create(old: &[u8], new: &[u8], out: &mut dyn io::Write) -> Result<Stats, 
             sums.iter_mut().zip(parts).for_each(|(sum, part)| *sum += part);
         }
     }
-    let parts: Vec<Vec<u8>> = parts.into_iter().map(|(bytes, _)| bytes).collect();
+    let parts: Vec<Part<Vec<u8>>> =
+        parts.into_iter().map(|(bytes, _)| Part { kind: Kind::Mixed, bytes }).collect();
     stats.body_len = body::write(&shape, &head_bytes, &parts, out).map_err(CreateError::Write)?;
     Ok(stats)
 }

@@ -12,7 +12,9 @@
 //! | `coder`, `mix`, `model` | bits ⇄ bytes; probabilities; what is mixed for flags, bytes and numbers |
 //! | `walk`, `literals` | one segment of the new file, both ways |
 //! | `head`, `body` | the covers and sections of a body; its outside |
+//! | `options` | what a body is made for |
 //! | `create`, `view` | the search for covers, and everything together |
+//! | `segment` | what a segment of any kind is decoded from, and by whom |
 //! | `apply` | the way back |
 
 mod apply;
@@ -28,7 +30,10 @@ mod literals;
 mod map;
 mod mix;
 mod model;
+#[cfg(feature = "create")]
+mod options;
 mod predict;
+mod segment;
 mod tables;
 #[cfg(feature = "create")]
 mod view;
@@ -36,6 +41,8 @@ mod walk;
 mod x86;
 
 pub use apply::apply;
-pub use body::{DRAFT_VERSION, stated_lengths};
+pub use body::{Kind, VERSION, stated_lengths};
 #[cfg(feature = "create")]
 pub use create::{Stats, create};
+#[cfg(feature = "create")]
+pub use options::{Options, Profile};
