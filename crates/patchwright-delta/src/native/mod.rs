@@ -13,7 +13,8 @@
 //! | `walk`, `literals` | one segment of the new file, both ways |
 //! | `head`, `body` | the covers and sections of a body; its outside |
 //! | `options` | what a body is made for |
-//! | `create`, `view` | the search for covers, and everything together |
+//! | `search`, `view` | the search for covers; how files are looked at meanwhile |
+//! | `create` | everything together |
 //! | `segment` | what a segment of any kind is decoded from, and by whom |
 //! | `apply` | the way back |
 
@@ -33,6 +34,8 @@ mod model;
 #[cfg(feature = "create")]
 mod options;
 mod predict;
+#[cfg(feature = "create")]
+mod search;
 mod segment;
 mod tables;
 #[cfg(feature = "create")]
