@@ -34,6 +34,9 @@ pub(super) fn covers(
     pairs: &[Option<usize>],
     profile: Profile,
 ) -> Result<Vec<Cover>, CreateError> {
+    if profile == Profile::Quick {
+        return Ok(at_most(MAX_COVERS, matching::quick_covers(old.bytes, new.bytes)?));
+    }
     let (mut old_found, mut new_found) = (references(old), references(new));
     let views = rayon::join(|| first_view(old, &old_found), || first_view(new, &new_found));
     let mut covers = matching::covers(&views.0, &views.1)?;
@@ -50,8 +53,26 @@ pub(super) fn covers(
         let found = matching::covers(&views.0, &views.1)?;
         covers = matching::fill_gaps(&views.0, &views.1, found, &covers)?;
     }
-    covers.truncate(MAX_COVERS);
-    Ok(covers)
+    Ok(at_most(MAX_COVERS, covers))
+}
+
+/// No more than `limit` covers: those of more than a length, and of that length the first.
+///
+/// A cover costs about the same whatever its length and saves what is as long as it: the longest are the best.
+fn at_most(limit: usize, mut covers: Vec<Cover>) -> Vec<Cover> {
+    if covers.len() <= limit {
+        return covers;
+    }
+    let mut lens: Vec<u64> = covers.iter().map(|cover| cover.len).collect();
+    let (_, least, _) = lens.select_nth_unstable_by(limit.saturating_sub(1), |a, b| b.cmp(a));
+    let least = *least;
+    let mut room = limit - covers.iter().filter(|cover| cover.len > least).count();
+    covers.retain(|cover| {
+        let fits = cover.len == least && room > 0;
+        room -= usize::from(fits);
+        cover.len > least || fits
+    });
+    covers
 }
 
 fn references(side: Side<'_>) -> Found {
@@ -104,4 +125,23 @@ fn turn(pairs: &[Option<usize>], old_count: usize) -> Vec<Option<usize>> {
         }
     }
     turned
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_too_many_covers_the_longest_are_kept() {
+        let check = |limit: usize, lens: &[u64], expected: &[u64]| {
+            let cover = |(number, len): (u64, &u64)| Cover { old_offset: 0, new_offset: number * 100, len: *len };
+            let kept = at_most(limit, (0..).zip(lens).map(cover).collect());
+            assert_eq!(kept.iter().map(|cover| cover.len).collect::<Vec<_>>(), expected, "{limit} of {lens:?}");
+        };
+        check(4, &[3, 1, 2], &[3, 1, 2]);
+        check(2, &[3, 1, 2], &[3, 2]);
+        check(3, &[5, 5, 7, 5, 9], &[5, 7, 9]);
+        check(1, &[5, 5], &[5]);
+        check(0, &[5, 5], &[]);
+    }
 }
