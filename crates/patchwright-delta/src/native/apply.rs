@@ -15,6 +15,7 @@ use super::head::{self, Head};
 use super::image::Layout;
 use super::literals::OldIndex;
 use super::map::AddressMap;
+use super::pages::Pages;
 use super::predict::Images;
 use super::segment::{Common, Known, Segment};
 use super::tables;
@@ -69,7 +70,8 @@ pub fn apply(
         map: &map,
     };
     let matches = OldIndex::new(old, shape.old_index);
-    let known = Some(Known { images: &images, covers: &head.covers, matches: &matches });
+    let pages = Pages::new(old, &old_layout, &relocated);
+    let known = Some(Known { images: &images, pages: &pages, covers: &head.covers, matches: &matches });
     make_all(&parts, &Common { shape, old, known }, threads, sink)
 }
 

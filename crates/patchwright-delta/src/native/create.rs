@@ -8,18 +8,21 @@ use crate::cover::Cover;
 use crate::create::CreateError;
 use crate::create::matching;
 
-use super::body::{self, Kind, Part, Shape};
+use super::body::{self, Part, Shape};
+use super::choice;
 use super::code::{index, narrow, relocated};
 use super::coder::Encoder;
-use super::head::{self, Head};
+use super::head::{self, Head, MAX_COVERS};
 use super::image::Layout;
 use super::literals::OldIndex;
 use super::map::AddressMap;
-use super::options::Profile;
+use super::options::{Options, Profile};
+use super::pages::Pages;
 use super::predict::Images;
 use super::search::{self, Side};
+use super::segment::Known;
 use super::tables;
-use super::walk::{PURPOSES, Spending, Tables, Walk};
+use super::walk::{PURPOSES, Spending};
 
 /// What a body consists of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,7 +48,7 @@ pub struct Stats {
 /// # Errors
 ///
 /// Files of 2 GiB and more have no body of this format; what `out` says.
-pub fn create(old: &[u8], new: &[u8], out: &mut dyn io::Write) -> Result<Stats, CreateError> {
+pub fn create(old: &[u8], new: &[u8], options: &Options, out: &mut dyn io::Write) -> Result<Stats, CreateError> {
     if i32::try_from(old.len()).is_err() || i32::try_from(new.len()).is_err() {
         return Err(CreateError::Index("a file exceeds 2 GiB"));
     }
@@ -61,10 +64,10 @@ pub fn create(old: &[u8], new: &[u8], out: &mut dyn io::Write) -> Result<Stats, 
     let pairs = head::pair(&old_layout, &new_layout);
     let relocated_old = relocated(old, &old_layout);
     let sides = (Side { bytes: old, layout: &old_layout }, Side { bytes: new, layout: &new_layout });
-    let covers = search::covers(sides, &pairs, Profile::Small)?;
+    let covers = search::covers(sides, &pairs, options.profile)?;
     let map = AddressMap::new(&old_layout, &new_layout, &pairs, &covers);
     let extra = tables::made_anew(old, &old_layout, &new_layout, &pairs, &map);
-    let covers = cover_with_extra(old, new, &new_layout, &extra.bytes, covers)?;
+    let covers = search::at_most(MAX_COVERS, cover_with_extra(old, new, &new_layout, &extra.bytes, covers)?);
     let mut head = Head { new_layout, pairs, covers };
     // What is made anew may only depend on covers that are kept.
     let map = AddressMap::new(&old_layout, &head.new_layout, &head.pairs, &head.covers);
@@ -76,7 +79,9 @@ pub fn create(old: &[u8], new: &[u8], out: &mut dyn io::Write) -> Result<Stats, 
     let head_bytes = engine.finish();
     let covered: u64 = head.covers.iter().map(|cover| cover.len).sum();
     let literal_bytes = new.len() as u64 - covered;
-    let shape = Shape::choose(narrow(old.len()), narrow(extra.bytes.len()), narrow(new.len()), image, literal_bytes);
+    let mut shape =
+        Shape::choose(narrow(old.len()), narrow(extra.bytes.len()), narrow(new.len()), image, literal_bytes);
+    shape.old_index &= options.profile == Profile::Small;
     let map = AddressMap::new(&old_layout, &head.new_layout, &head.pairs, &head.covers);
     let images = Images {
         old,
@@ -87,16 +92,15 @@ pub fn create(old: &[u8], new: &[u8], out: &mut dyn io::Write) -> Result<Stats, 
         map: &map,
     };
     let matches = OldIndex::new(old, shape.old_index);
-    let parts: Vec<(Vec<u8>, Spending)> = body::segments(narrow(new.len()), shape.segment_len)
+    let pages = Pages::new(old, &old_layout, &relocated_old);
+    let known = Known { images: &images, pages: &pages, covers: &head.covers, matches: &matches };
+    let parts: Vec<(Part<Vec<u8>>, Spending)> = body::segments(narrow(new.len()), shape.segment_len)
         .into_par_iter()
         .map(|(start, len)| {
-            let covers = body::covers_of(&head.covers, start, len);
-            let mut bytes = new[index(start)..index(start + len)].to_vec();
-            let walk = Walk::new(Encoder::new(), &images, &matches, Tables { log: shape.table_log });
-            let (engine, spent) = walk.run(&mut bytes, start, &covers);
-            (engine.finish(), spent)
+            choice::segment(options.profile, &shape, &known, start, &new[index(start)..index(start + len)])
         })
-        .collect();
+        .collect::<io::Result<_>>()
+        .map_err(CreateError::Compress)?;
     let mut stats = Stats {
         cover_count: head.covers.len() as u64,
         literal_bytes,
@@ -109,7 +113,7 @@ pub fn create(old: &[u8], new: &[u8], out: &mut dyn io::Write) -> Result<Stats, 
             sums.iter_mut().zip(parts).for_each(|(sum, part)| *sum += part);
         }
     }
-    let parts: Vec<Part<Vec<u8>>> = parts.into_iter().map(|(bytes, _)| Part { kind: Kind::Mixed, bytes }).collect();
+    let parts: Vec<Part<Vec<u8>>> = parts.into_iter().map(|(part, _)| part).collect();
     stats.body_len = body::write(&shape, &head_bytes, &parts, out).map_err(CreateError::Write)?;
     Ok(stats)
 }

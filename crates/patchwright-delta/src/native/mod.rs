@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `image` | PE, ELF, Mach-O → sections |
 //! | `code`, `x86`, `arm64` | sections → references, a page at a time |
+//! | `pages` | the references of pages, kept |
 //! | `map` | covers → where each address went |
 //! | `tables` | the map → tables that a linker would make again |
 //! | `predict` | old bytes and the map → what the new bytes probably are |
@@ -15,12 +16,15 @@
 //! | `options` | what a body is made for |
 //! | `search`, `view` | the search for covers; how files are looked at meanwhile |
 //! | `create` | everything together |
+//! | `streams` | the same predictions, with what they miss in byte streams: fast |
 //! | `segment` | what a segment of any kind is decoded from, and by whom |
 //! | `apply` | the way back |
 
 mod apply;
 mod arm64;
 mod body;
+#[cfg(feature = "create")]
+mod choice;
 mod code;
 mod coder;
 #[cfg(feature = "create")]
@@ -33,10 +37,12 @@ mod mix;
 mod model;
 #[cfg(feature = "create")]
 mod options;
+mod pages;
 mod predict;
 #[cfg(feature = "create")]
 mod search;
 mod segment;
+mod streams;
 mod tables;
 #[cfg(feature = "create")]
 mod view;

@@ -12,7 +12,6 @@ use crate::create::CreateError;
 use crate::create::matching;
 
 use super::code::relocated;
-use super::head::MAX_COVERS;
 use super::image::Layout;
 use super::map::AddressMap;
 use super::mix::scatter;
@@ -35,7 +34,7 @@ pub(super) fn covers(
     profile: Profile,
 ) -> Result<Vec<Cover>, CreateError> {
     if profile == Profile::Quick {
-        return Ok(at_most(MAX_COVERS, matching::quick_covers(old.bytes, new.bytes)?));
+        return matching::quick_covers(old.bytes, new.bytes);
     }
     let (mut old_found, mut new_found) = (references(old), references(new));
     let views = rayon::join(|| first_view(old, &old_found), || first_view(new, &new_found));
@@ -53,13 +52,13 @@ pub(super) fn covers(
         let found = matching::covers(&views.0, &views.1)?;
         covers = matching::fill_gaps(&views.0, &views.1, found, &covers)?;
     }
-    Ok(at_most(MAX_COVERS, covers))
+    Ok(covers)
 }
 
 /// No more than `limit` covers: those of more than a length, and of that length the first.
 ///
 /// A cover costs about the same whatever its length and saves what is as long as it: the longest are the best.
-fn at_most(limit: usize, mut covers: Vec<Cover>) -> Vec<Cover> {
+pub(super) fn at_most(limit: usize, mut covers: Vec<Cover>) -> Vec<Cover> {
     if covers.len() <= limit {
         return covers;
     }
