@@ -16,13 +16,12 @@ use super::head::{self, Head, MAX_COVERS};
 use super::image::Layout;
 use super::literals::OldIndex;
 use super::map::AddressMap;
-use super::mix::scatter;
 use super::options::{Options, Profile};
 use super::pages::Pages;
 use super::predict::Images;
+use super::search::{self, Side};
 use super::segment::Known;
 use super::tables;
-use super::view;
 use super::walk::{PURPOSES, Spending};
 
 /// What a body consists of.
@@ -64,10 +63,11 @@ pub fn create(old: &[u8], new: &[u8], options: &Options, out: &mut dyn io::Write
     let (old_layout, new_layout) = if image { (old_layout, new_layout) } else { (Layout::raw(), Layout::raw()) };
     let pairs = head::pair(&old_layout, &new_layout);
     let relocated_old = relocated(old, &old_layout);
-    let covers = find_covers(old, new, (&old_layout, &new_layout), &pairs, &relocated_old, options)?;
+    let sides = (Side { bytes: old, layout: &old_layout }, Side { bytes: new, layout: &new_layout });
+    let covers = search::covers(sides, &pairs, options.profile)?;
     let map = AddressMap::new(&old_layout, &new_layout, &pairs, &covers);
     let extra = tables::made_anew(old, &old_layout, &new_layout, &pairs, &map);
-    let covers = cover_with_extra(old, new, &new_layout, &extra.bytes, covers)?;
+    let covers = search::at_most(MAX_COVERS, cover_with_extra(old, new, &new_layout, &extra.bytes, covers)?);
     let mut head = Head { new_layout, pairs, covers };
     // What is made anew may only depend on covers that are kept.
     let map = AddressMap::new(&old_layout, &head.new_layout, &head.pairs, &head.covers);
@@ -118,50 +118,6 @@ pub fn create(old: &[u8], new: &[u8], options: &Options, out: &mut dyn io::Write
     Ok(stats)
 }
 
-/// Matches in rounds: with references alike, then with those alike whose targets are.
-fn find_covers(
-    old: &[u8],
-    new: &[u8],
-    (old_layout, new_layout): (&Layout, &Layout),
-    pairs: &[Option<usize>],
-    relocated_old: &[u32],
-    options: &Options,
-) -> Result<Vec<Cover>, CreateError> {
-    let old_found = view::references(old, old_layout, relocated_old);
-    let new_found = view::references(new, new_layout, &relocated(new, new_layout));
-    let blank = |_| 0;
-    let (mut old_view, mut new_view) =
-        (view::labelled(old, &old_found, &blank), view::labelled(new, &new_found, &blank));
-    view::as_differences(old, old_layout, &old_found, &mut old_view);
-    view::as_differences(new, new_layout, &new_found, &mut new_view);
-    let mut covers = matching::covers(&old_view, &new_view)?;
-    let once = old_found.references.is_empty() || options.profile != Profile::Small;
-    let rounds = if once { 0 } else { 1 };
-    for _ in 0..rounds {
-        let there = AddressMap::new(old_layout, new_layout, pairs, &covers);
-        let holds = view::holds((old, old_layout), (new, new_layout), &there, &covers);
-        let new_holds: Vec<_> = pairs.iter().map(|pair| pair.and_then(|pair| holds[pair])).collect();
-        let (mut old_found, mut new_found) = (old_found.clone(), new_found.clone());
-        view::add_words(old, old_layout, &holds, &mut old_found);
-        view::add_words(new, new_layout, &new_holds, &mut new_found);
-        let swapped: Vec<Cover> = covers.iter().map(|cover| cover.swapped()).collect();
-        let back = AddressMap::new(new_layout, old_layout, &turn(pairs, old_layout.sections.len()), &swapped);
-        // A target is named by where it is in the new image, if covers say so.
-        let name = |address: u32, covered: bool| if covered { scatter(address, 5) | 1 } else { 0 };
-        let old_label = |target: u32| {
-            let (found, covered) = there.find(target);
-            name(found, covered)
-        };
-        let new_label = |target: u32| name(target, back.find(target).1);
-        let old_view = view::labelled(old, &old_found, &old_label);
-        let new_view = view::labelled(new, &new_found, &new_label);
-        let found = matching::covers(&old_view, &new_view)?;
-        covers = matching::fill_gaps(&old_view, &new_view, found, &covers)?;
-    }
-    covers.truncate(MAX_COVERS);
-    Ok(covers)
-}
-
 /// Covers the tables of the new file with those made anew.
 fn cover_with_extra(
     old: &[u8],
@@ -186,15 +142,4 @@ fn cover_with_extra(
         covers = before.into_iter().chain(moved).chain(after).collect();
     }
     Ok(covers)
-}
-
-/// For each old section the new one that it became.
-fn turn(pairs: &[Option<usize>], old_count: usize) -> Vec<Option<usize>> {
-    let mut turned = vec![None; old_count];
-    for (new, old) in pairs.iter().enumerate() {
-        if let Some(slot) = old.and_then(|old| turned.get_mut(old)) {
-            *slot = Some(new);
-        }
-    }
-    turned
 }

@@ -14,7 +14,8 @@
 //! | `walk`, `literals` | one segment of the new file, both ways |
 //! | `head`, `body` | the covers and sections of a body; its outside |
 //! | `options` | what a body is made for |
-//! | `create`, `view` | the search for covers, and everything together |
+//! | `search`, `view` | the search for covers; how files are looked at meanwhile |
+//! | `create` | everything together |
 //! | `streams` | the same predictions, with what they miss in byte streams: fast |
 //! | `segment` | what a segment of any kind is decoded from, and by whom |
 //! | `apply` | the way back |
@@ -41,6 +42,8 @@ mod options;
 mod outline;
 mod pages;
 mod predict;
+#[cfg(feature = "create")]
+mod search;
 mod segment;
 #[cfg(feature = "create")]
 mod spending;
