@@ -96,7 +96,7 @@ impl<'a> Literals<'a> {
         Self {
             index,
             near: vec![0; 1 << 16],
-            bytes: Bytes::new(tables.log, 16, 8, 64),
+            bytes: Bytes::new(tables.log, 16, 7),
             copy: None,
             machine,
             code: false,
@@ -163,14 +163,12 @@ impl<'a> Literals<'a> {
                 hash2(last2, 2),
                 hash2(last2 | b3 << 16, 3),
                 hash2(last4, 4),
-                hash2(last4, back(5) | back(6) << 8 | 5 << 16),
                 hash2(expected, b1 << 8 | 6),
                 first,
                 second,
             ],
             guess,
             set: guess.map_or(0, |(_, grade)| 1 + grade / 8) + if self.code { 8 } else { 0 },
-            last: usize::from(out_before(out, at, 1) >> 2),
         };
         let made = self.bytes.code(engine, &context, out[at]);
         out[at] = made;

@@ -95,6 +95,11 @@ pub(super) fn logit(slot: Slot) -> i32 {
     i32::from(STRETCH[(slot >> 20) as usize])
 }
 
+/// The same as what is mixed.
+pub(super) fn lane(slot: Slot) -> i16 {
+    STRETCH[(slot >> 20) as usize] * 4
+}
+
 /// Teaches a slot a bit; it counts no further than `limit`.
 pub(super) fn teach(slot: &mut Slot, bit: bool, limit: u32) {
     let n = *slot & COUNT_MASK;
@@ -104,87 +109,62 @@ pub(super) fn teach(slot: &mut Slot, bit: bool, limit: u32) {
     *slot = moved.cast_unsigned() << 10 | (n + u32::from(n < limit));
 }
 
-/// The most predictions that are mixed for one bit.
-pub(super) const MAX_INPUTS: usize = 10;
+/// The number of predictions that are mixed for one bit: as many as fit a register of every CPU.
+pub(super) const LANES: usize = 8;
 
-/// Weights for the mixing of predictions: one set for each situation.
+/// Logits of what is mixed, four times as fine as [`logit`]; zeros where there is nothing.
+pub(super) type Logits = [i16; LANES];
+
+/// Weights of predictions: one set for each situation.
 #[derive(Debug)]
-pub(super) struct Mixer {
-    weights: Vec<[i32; MAX_INPUTS]>,
-    /// How fast weights follow.
-    speed: i32,
+pub(super) struct Weights {
+    sets: Vec<[i16; LANES]>,
 }
 
-/// One in weights.
-const WEIGHT_ONE: i32 = 1 << 16;
+/// One in weights, as a power of two.
+const WEIGHT_BITS: u32 = 13;
 
-impl Mixer {
-    pub(super) fn new(sets: usize, inputs: usize, speed: i32) -> Self {
-        let first = WEIGHT_ONE * 12 / (5 * i32::try_from(inputs + 1).unwrap_or(8));
-        Self { weights: vec![[first; MAX_INPUTS]; sets], speed }
+/// The largest weight: two. Sixteen products of it and a logit fit 32 bits.
+const MAX_WEIGHT: i16 = 1 << 14;
+
+impl Weights {
+    /// `sets` sets for `inputs` predictions, to be used together with `others` more sets.
+    pub(super) fn new(sets: usize, inputs: usize, others: usize) -> Self {
+        // All together they give two and a half times the mean.
+        let parts = i32::try_from((inputs + 1) * (others + 1)).unwrap_or(16);
+        let first = i16::try_from((12 << WEIGHT_BITS) / (5 * parts)).unwrap_or(0);
+        Self { sets: vec![[first; LANES]; sets] }
     }
 
-    /// The probability that these logits give together, and the logit itself.
-    pub(super) fn mix(&self, set: usize, logits: &[i32]) -> (u32, i32) {
-        let weights = &self.weights[set];
-        let sum: i64 = logits.iter().zip(weights).map(|(l, w)| i64::from(*l) * i64::from(*w)).sum();
-        let logit = (sum >> 16).clamp(i64::from(-LOGIT_MAX), i64::from(LOGIT_MAX)) as i32;
-        (u32::from(SQUASH[(logit + 2048).cast_unsigned() as usize]), logit)
+    /// The logit that these logits give.
+    pub(super) fn mix(&self, set: usize, logits: &Logits) -> i32 {
+        let weights = &self.sets[set];
+        let mut sum = 0;
+        for lane in 0..LANES {
+            sum += i32::from(weights[lane]) * i32::from(logits[lane]);
+        }
+        sum >> (WEIGHT_BITS + 2)
     }
 
-    pub(super) fn teach(&mut self, set: usize, logits: &[i32], p: u32, bit: bool) {
-        let error = (i32::from(bit) << 16) - p.cast_signed();
-        for (weight, logit) in self.weights[set].iter_mut().zip(logits) {
-            let change = (i64::from(*logit) * i64::from(error) * i64::from(self.speed) + (1 << 19)) >> 20;
-            *weight = (*weight + change as i32).clamp(-(1 << 22), 1 << 22);
+    /// Follows an error of at most `i16::MAX` either way.
+    pub(super) fn teach(&mut self, set: usize, logits: &Logits, error: i16) {
+        let weights = &mut self.sets[set];
+        for lane in 0..LANES {
+            let change = (((i32::from(logits[lane]) * i32::from(error)) >> 16) as i16 + 1) >> 1;
+            weights[lane] = weights[lane].saturating_add(change).clamp(-MAX_WEIGHT, MAX_WEIGHT);
         }
     }
 }
 
-/// Corrects a probability by what came of it before, in each of some situations.
-#[derive(Debug)]
-pub(super) struct Correction {
-    slots: Vec<u16>,
+/// The probability of a logit.
+pub(super) fn squash(logit: i32) -> u32 {
+    u32::from(SQUASH[(logit.clamp(-LOGIT_MAX, LOGIT_MAX) + 2048).cast_unsigned() as usize])
 }
 
-/// The logits between which a correction is a line.
-const CELLS: usize = 33;
-
-impl Correction {
-    /// Corrections that change nothing yet.
-    pub(super) fn new(sets: usize) -> Self {
-        let row: Vec<u16> = (0..CELLS)
-            .map(|cell| {
-                let logit = (i32::try_from(cell).expect("few") - 16) * 128;
-                clamp_u16(squash_exact(logit.clamp(-LOGIT_MAX, LOGIT_MAX)))
-            })
-            .collect();
-        Self { slots: row.repeat(sets) }
-    }
-
-    /// The corrected probability, and where it came from.
-    pub(super) fn refine(&self, set: usize, logit: i32) -> (u32, usize) {
-        let from_start = (logit + 2048).cast_unsigned() as usize;
-        let (cell, within) = (from_start >> 7, from_start as u32 & 127);
-        let at = set * CELLS + cell;
-        let p = (u32::from(self.slots[at]) * (128 - within) + u32::from(self.slots[at + 1]) * within) >> 7;
-        (p, if within >= 64 { at + 1 } else { at })
-    }
-
-    pub(super) fn teach(&mut self, at: usize, bit: bool) {
-        let slot = &mut self.slots[at];
-        if bit {
-            *slot += (0xFFFF - *slot) >> 6;
-        } else {
-            *slot -= *slot >> 6;
-        }
-    }
-}
-
-/// The probability half-way between two logits, and that logit.
-pub(super) fn mean(a: i32, b: i32) -> (u32, i32) {
-    let logit = (a + b) / 2;
-    (u32::from(SQUASH[(logit + 2048).cast_unsigned() as usize]), logit)
+/// How wrong a probability was, times `speed / 512`.
+pub(super) fn error_of(p: u32, bit: bool, speed: i32) -> i16 {
+    let error = (i32::from(bit) << 16) - p.cast_signed();
+    ((error * speed) >> 9) as i16
 }
 
 /// Spreads a context over all bits, differently for each number.

@@ -183,8 +183,8 @@ impl<'a> Units<'a> {
         Self {
             images,
             flags: Flags::new((tables.log + 2).min(18), 64, 6),
-            bytes: Bytes::new(tables.log - 1, 4, 6, 1),
-            targets: Bytes::new(tables.log - 2, 8, 5, 1),
+            bytes: Bytes::new(tables.log - 1, 4, 6),
+            targets: Bytes::new(tables.log - 2, 8, 5),
             groups: 0,
             misses: 0,
             replaced: vec![0; 256 * 16],
@@ -295,7 +295,6 @@ impl<'a> Units<'a> {
             ],
             guess: Some((self.replaced[slot], 1 + usize::from(step.min(15)))),
             set: usize::from(step > 0),
-            last: 0,
         };
         out[here] = self.bytes.code(engine, &context, actual);
         self.replaced[slot] = out[here];
@@ -408,8 +407,7 @@ impl<'a> Units<'a> {
                 ],
                 guess: same.then_some((expected, 20 + index(at))),
                 set: set * 2 + usize::from(same),
-                last: 0,
-            };
+                };
             let byte = self.targets.code(engine, &context, (number >> shift).to_le_bytes()[0]);
             same &= byte == expected;
             made = made << 8 | u32::from(byte);
