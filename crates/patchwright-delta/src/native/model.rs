@@ -6,8 +6,8 @@ use super::coder::Engine;
 use super::mix::{COUNT_MASK, FRESH, LANES, Slot, Weights, error_of, hash2, lane, scatter, squash, teach};
 
 /// How fast weights follow, in 1/512: of flags and of bytes, where two sets follow the same error.
-const FLAG_SPEED: i32 = 82;
-const BYTE_SPEED: i32 = 48;
+const FLAG_SPEED: i32 = 120;
+const BYTE_SPEED: i32 = 110;
 
 /// How far slots count, hence how slow they become: of flags and of bytes.
 const FLAG_LIMIT: u32 = 40;
