@@ -267,6 +267,22 @@ impl<'a> Predictor<'a> {
         Unit::Byte { old, byte, step }
     }
 
+    /// How many bytes from `old` on, at most `most`, are units of one byte that are in an instruction and refer to
+    /// nothing: so many calls of [`Predictor::foretell`] can be done without. Also their steps in their instructions.
+    pub(super) fn plain(&mut self, old: u32, most: u32) -> &[u8] {
+        if index(old) >= self.images.old.len() {
+            return &[];
+        }
+        let page = self.pages.page(old);
+        let within = index(old % super::code::PAGE);
+        let next = page.references.partition_point(|reference| reference.at < old);
+        let free = page.references.get(next).map_or(most, |reference| (reference.at - old).min(most));
+        let steps = page.steps.get(within..).unwrap_or_default();
+        let steps = &steps[..steps.len().min(index(free))];
+        let len = steps.iter().position(|step| *step == 0).unwrap_or(steps.len());
+        &steps[..len]
+    }
+
     /// The number of the section of the new file that holds a place, counted from one; zero between sections.
     pub(super) fn new_section(&mut self, new: u32) -> usize {
         if !self.new_section.holds(new) {

@@ -32,6 +32,7 @@ pub(super) const PURPOSES: usize = 6;
 /// The state of coding one segment.
 pub(super) struct Walk<'a, E> {
     engine: E,
+    images: &'a Images<'a>,
     predictor: Predictor<'a>,
     coder: Units<'a>,
     literals: Literals<'a>,
@@ -51,6 +52,7 @@ impl<'a, E: Engine> Walk<'a, E> {
     pub(super) fn new(engine: E, images: &'a Images<'a>, matches: &'a OldIndex<'a>, tables: Tables) -> Self {
         Self {
             engine,
+            images,
             predictor: Predictor::new(images),
             coder: Units::new(images, tables),
             literals: Literals::new(matches, tables, images.old_layout.machine),
@@ -135,6 +137,21 @@ impl<'a, E: Engine> Walk<'a, E> {
                 while done < end {
                     let (old, at) = place(done);
                     let here = new + index(done);
+                    let plain = self.predictor.plain(old, end - done);
+                    if !plain.is_empty() {
+                        let from = index(old);
+                        if dirty {
+                            for (number, step) in plain.iter().enumerate() {
+                                let unit = (old + narrow(number), self.images.old[from + number], *step);
+                                self.coder.byte(&mut self.engine, unit, out, here + number);
+                            }
+                        } else {
+                            let bytes = &self.images.old[from..from + plain.len()];
+                            out[here..here + plain.len()].copy_from_slice(bytes);
+                        }
+                        done += narrow(plain.len());
+                        continue;
+                    }
                     let unit = self.predictor.foretell(old, at, len - done, &out[..here], done);
                     if dirty {
                         self.coder.unit(&mut self.engine, &unit, out, here, at, &mut self.spent[0]);
