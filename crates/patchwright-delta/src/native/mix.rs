@@ -50,7 +50,7 @@ const fn clamp_u16(value: i32) -> u16 {
     }
 }
 
-/// The logit of every probability of twelve bits: the inverse of [`SQUASH`].
+/// The logit of every probability of twelve bits, in 1/1024: the inverse of [`SQUASH`].
 static STRETCH: [i16; 4096] = stretch_table();
 
 const fn stretch_table() -> [i16; 4096] {
@@ -62,13 +62,13 @@ const fn stretch_table() -> [i16; 4096] {
         while logit < LOGIT_MAX && squash_exact(logit) < wanted {
             logit += 1;
         }
-        table[at.cast_unsigned() as usize] = (logit as i64 & 0xFFFF) as i16;
+        table[at.cast_unsigned() as usize] = (4 * logit) as i16;
         at += 1;
     }
     table
 }
 
-/// A probability of 22 bits that adapts, and how often it did, in ten bits.
+/// A probability of 22 bits that adapts, and how often it did, in ten bits below.
 pub(super) type Slot = u32;
 
 /// A slot that knows nothing.
@@ -77,42 +77,38 @@ pub(super) const FRESH: Slot = 1 << 31;
 /// The bits of a slot that count.
 pub(super) const COUNT_MASK: u32 = 1023;
 
-/// How fast a slot adapts after so many bits: 65536 / (n + 1.5).
+/// How fast a slot adapts after so many bits: 32768 / (n + 1.5).
 static RATE: [i32; 1024] = rate_table();
 
 const fn rate_table() -> [i32; 1024] {
     let mut table = [0; 1024];
     let mut n = 0i32;
     while n < 1024 {
-        table[n.cast_unsigned() as usize] = 131_072 / (2 * n + 3);
+        table[n.cast_unsigned() as usize] = 65_536 / (2 * n + 3);
         n += 1;
     }
     table
 }
 
-/// The logit of what a slot predicts.
-pub(super) fn logit(slot: Slot) -> i32 {
-    i32::from(STRETCH[(slot >> 20) as usize])
-}
-
-/// The same as what is mixed.
-pub(super) fn lane(slot: Slot) -> i16 {
-    STRETCH[(slot >> 20) as usize] * 4
+/// The logit of what a slot predicts, in 1/1024: as fine as it is mixed.
+pub(super) fn logit(slot: Slot) -> i16 {
+    STRETCH[(slot >> 20) as usize]
 }
 
 /// Teaches a slot a bit; it counts no further than `limit`.
+///
+/// A step is at most two thirds of the way, so that neither end is ever reached, let alone passed.
 pub(super) fn teach(slot: &mut Slot, bit: bool, limit: u32) {
     let n = *slot & COUNT_MASK;
-    let p = (*slot >> 10).cast_signed();
-    let goal = if bit { (1 << 22) - 1 } else { 0 };
-    let moved = p + ((i64::from(goal - p) * i64::from(RATE[n as usize])) >> 16) as i32;
-    *slot = moved.cast_unsigned() << 10 | (n + u32::from(n < limit));
+    let goal = if bit { 0xFFFF } else { 0 };
+    let step = (goal - (*slot >> 16).cast_signed()) * RATE[n as usize] * 2;
+    *slot = slot.wrapping_add(step.cast_unsigned() & !COUNT_MASK) + u32::from(n < limit);
 }
 
 /// The number of predictions that are mixed for one bit: as many as fit a register of every CPU.
 pub(super) const LANES: usize = 8;
 
-/// Logits of what is mixed, four times as fine as [`logit`]; zeros where there is nothing.
+/// Logits of what is mixed, in 1/1024; zeros where there is nothing.
 pub(super) type Logits = [i16; LANES];
 
 /// Weights of predictions: one set for each situation.
@@ -194,7 +190,7 @@ mod tests {
             [-2047, -1024, -64, 0, 64, 1024, 2047].map(|logit: i32| SQUASH[usize::try_from(logit + 2048).unwrap()]);
         assert_eq!(squash, [22, 1179, 28693, 32768, 36843, 64357, 65514]);
         assert!(SQUASH.is_sorted() && STRETCH.is_sorted());
-        assert_eq!([0, 1, 2047, 2048, 4095].map(|p: usize| STRETCH[p]), [-2047, -2032, 0, 1, 2047]);
+        assert_eq!([0, 1, 2047, 2048, 4095].map(|p: usize| STRETCH[p]), [-8188, -8128, 0, 4, 8188]);
     }
 
     #[test]
@@ -204,8 +200,8 @@ mod tests {
             for _ in 0..5000 {
                 teach(&mut slot, bit, 1023);
             }
-            assert_eq!(logit(slot) > 1500, bit);
-            assert_eq!(logit(slot) < -1500, !bit);
+            assert_eq!(logit(slot) > 6000, bit);
+            assert_eq!(logit(slot) < -6000, !bit);
             assert_eq!(slot & COUNT_MASK, 1023);
         }
     }

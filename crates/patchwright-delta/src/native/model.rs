@@ -3,7 +3,7 @@
 #![allow(clippy::cast_possible_truncation, reason = "places in tables are masked, nodes of trees are below 256")]
 
 use super::coder::Engine;
-use super::mix::{COUNT_MASK, FRESH, LANES, Slot, Weights, error_of, hash2, lane, scatter, squash, teach};
+use super::mix::{COUNT_MASK, FRESH, LANES, Slot, Weights, error_of, hash2, logit, squash, teach};
 
 /// How fast weights follow, in 1/512: of flags and of bytes, where two sets follow the same error.
 const FLAG_SPEED: i32 = 120;
@@ -19,6 +19,9 @@ const GUESS_LIMIT: u32 = 1023;
 /// No probability is nearer than this to none or all.
 const MARGIN: u32 = 16;
 
+/// Spreads a context over the highest bits, which choose its place in a table.
+const SPREAD: u32 = 0x9E37_79B1;
+
 fn believable(p: u32) -> u32 {
     p.clamp(MARGIN, 0x1_0000 - MARGIN)
 }
@@ -27,13 +30,14 @@ fn believable(p: u32) -> u32 {
 #[derive(Debug)]
 pub(super) struct Flags {
     slots: Vec<Slot>,
+    shift: u32,
     weights: Weights,
 }
 
 impl Flags {
     /// `sets` situations; slots for `2^log` contexts, which share them when they are more.
     pub(super) fn new(log: u32, sets: usize, inputs: usize) -> Self {
-        Self { slots: vec![FRESH; 1 << log], weights: Weights::new(sets, inputs, 0) }
+        Self { slots: vec![FRESH; 1 << log], shift: 32 - log, weights: Weights::new(sets, inputs, 0) }
     }
 
     pub(super) fn code<E: Engine, const N: usize>(
@@ -43,12 +47,11 @@ impl Flags {
         contexts: [u32; N],
         bit: bool,
     ) -> bool {
-        let mask = self.slots.len() - 1;
         let mut places = [0; N];
         let mut logits = [0; LANES];
-        for (number, ((place, logit), context)) in (0u32..).zip(places.iter_mut().zip(&mut logits).zip(contexts)) {
-            *place = scatter(context, number) as usize & mask;
-            *logit = lane(self.slots[*place]);
+        for ((place, lane), context) in places.iter_mut().zip(&mut logits).zip(contexts) {
+            *place = (context.wrapping_mul(SPREAD) >> self.shift) as usize;
+            *lane = logit(self.slots[*place]);
         }
         let p = squash(self.weights.mix(set, &logits));
         let bit = engine.bit(bit, believable(p));
@@ -75,7 +78,7 @@ impl Rows {
     /// The row of a context: its own, or that of the less used of two, made empty.
     fn find(&mut self, context: u32) -> usize {
         let check = context | 1;
-        let first = (context.wrapping_mul(0x9E37_79B1) >> self.shift) as usize;
+        let first = (context.wrapping_mul(SPREAD) >> self.shift) as usize;
         if self.rows[first][0] == check {
             return first;
         }
@@ -162,10 +165,10 @@ impl Bytes {
             });
             let adjust = grade * 8 + level as usize;
             let mut logits = [0; LANES];
-            for (logit, place) in logits.iter_mut().zip(places) {
-                *logit = lane(self.rows.rows[place][node & 15]);
+            for (lane, place) in logits.iter_mut().zip(places) {
+                *lane = logit(self.rows.rows[place][node & 15]);
             }
-            logits[N] = if grade == 0 { 0 } else { lane(self.adjust[adjust]) };
+            logits[N] = if grade == 0 { 0 } else { logit(self.adjust[adjust]) };
             let set = context.set * 256 + tree;
             let p = squash(self.weights.mix(set, &logits) + self.guessed.mix(grade, &logits));
             let bit = engine.bit(nibble >> shift & 1 == 1, believable(p));
