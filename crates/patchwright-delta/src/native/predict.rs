@@ -136,6 +136,8 @@ impl Unit {
 /// The state of one segment's predictions.
 pub(super) struct Predictor<'a> {
     images: &'a Images<'a>,
+    /// The first address after the old image.
+    memory_end: u32,
     pages: Pages<'a>,
     /// Old targets and where they were found, by a hash of the target.
     learned: Vec<Option<(u32, u32)>>,
@@ -205,6 +207,7 @@ impl<'a> Predictor<'a> {
         let scores = FIRST_SCORES.iter().flat_map(|score| vec![*score; SECTIONS * PHASES * CONTEXTS]).collect();
         Self {
             images,
+            memory_end: images.old_layout.memory_end(),
             pages: Pages::new(images.old, images.old_layout, images.relocated),
             learned: vec![None; LEARNED],
             scores,

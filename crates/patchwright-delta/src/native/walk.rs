@@ -199,8 +199,8 @@ impl<'a> Units<'a> {
     fn new(images: &'a Images<'a>, tables: Tables) -> Self {
         Self {
             images,
-            flags: Flags::new((tables.log + 2).min(18), 64, 6),
-            bytes: Bytes::new(tables.log - 1, 4, 6),
+            flags: Flags::new((tables.log + 2).min(18), 64, 5),
+            bytes: Bytes::new(tables.log - 1, 4, 4),
             targets: Bytes::new(tables.log - 2, 8, 5),
             groups: 0,
             misses: 0,
@@ -284,8 +284,6 @@ impl<'a> Units<'a> {
             hash2(place, 1),
             hash2(predicted << 8 | previous, 2 + u32::from(step > 0)),
             hash2(self.misses & 0xFF, u32::from(step) << 8 | 4),
-            hash2(place, predicted << 8 | 5),
-            hash2(predicted | replaced << 8 | u32::from(step) << 16, 6),
             hash2(predicted | next << 8 | (self.misses & 3) << 16, 7 | previous << 8),
         ];
         let actual = out[here];
@@ -304,11 +302,9 @@ impl<'a> Units<'a> {
         let context = ByteContext {
             contexts: [
                 hash2(predicted, u32::from(step) << 8 | 1),
-                hash2(place, predicted << 8 | 2),
                 hash2(previous << 8 | before, 3),
-                hash2(place, previous << 8 | 4),
                 hash2(predicted << 8 | previous, replaced << 8 | 5),
-                hash2(u32::from(step), 6),
+                hash2(place, previous << 8 | 4),
             ],
             guess: Some((self.replaced[slot], 1 + usize::from(step.min(15)))),
             set: usize::from(step > 0),
