@@ -32,12 +32,10 @@ mod versions;
 
 pub use cover::{Cover, CoverLog};
 #[cfg(feature = "create")]
-pub use create::{
-    CreateError, CreateOptions, CreateStats, Method, Phase, Progress, create, create_plain,
-};
+pub use create::{CreateError, CreateOptions, CreateStats, Method, Phase, Progress, create, create_plain};
 pub use error::ApplyError;
-#[cfg(feature = "create")]
-pub use native::Profile;
 pub use inspect::{BodyInfo, PartInfo, SegmentInfo, StreamInfo};
 pub use invert::{InvertError, InvertStats, invert};
+#[cfg(feature = "create")]
+pub use native::Profile;
 pub use versions::{apply, describe};

@@ -31,8 +31,8 @@ pub use audit::{Audited, Class, Objection, PatchSite, Protocol, Reach, Verdict, 
 pub use code::Movable;
 pub use entry_nops::{MergedNops, merge_entry_nops};
 pub use error::{ImageError, ImageErrorKind};
-pub use places::{SectionPlace, section_places};
 pub use image::{Address, Companions, Format, Image, Kind, Machine, PdbReference};
+pub use places::{SectionPlace, section_places};
 pub use prepare::{
     Outcome, PrepareOptions, Prepared, PreparedArchive, PreparedFunction, PreparedMember, prepare, prepare_archive,
 };

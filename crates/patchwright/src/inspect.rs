@@ -14,7 +14,8 @@ use crate::patch_file::Patch;
 use crate::processes::hot_report;
 use crate::report::{
     ChangeKind, InspectReport, InspectedBlob, InspectedChange, InspectedDelta, InspectedNew, InspectedOld,
-    InspectedRange, InspectedRetain, InspectedSection, InspectedSpending, InspectedStream, InspectedTree, Inspection, Subject, hex,
+    InspectedRange, InspectedRetain, InspectedSection, InspectedSpending, InspectedStream, InspectedTree, Inspection,
+    Subject, hex,
 };
 use crate::tree_changes::{Change, Changes, changes};
 
@@ -169,10 +170,8 @@ fn describe(patch: &Patch, index: usize) -> Result<InspectedDelta> {
 
 /// The streams summed up by kind; of version 2, the parts.
 fn streams(info: &BodyInfo) -> Vec<InspectedStream> {
-    let streams = info
-        .streams
-        .iter()
-        .map(|stream| (stream.kind.name(), stream.codec.name(), stream.raw_len, stream.stored_len));
+    let streams =
+        info.streams.iter().map(|stream| (stream.kind.name(), stream.codec.name(), stream.raw_len, stream.stored_len));
     let parts = info.parts.iter().map(|part| (part.name, part.method, part.raw_len, part.stored_len));
     let mut summed: Vec<InspectedStream> = Vec::new();
     for (kind, codec, raw_len, stored_len) in streams.chain(parts) {

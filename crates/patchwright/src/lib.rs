@@ -65,8 +65,8 @@ pub use diff::diff;
 pub use error::{Error, ErrorKind, Result};
 pub use inspect::inspect;
 pub use options::{
-    ApplyOptions, DiffOptions, HardLinks, Limits, Lzx, Pa19Options, Pa19Profile, Parts, PatchFormat, Processes, Profile,
-    RevertOptions, SignatureOptions, UndoPolicy,
+    ApplyOptions, DiffOptions, HardLinks, Limits, Lzx, Pa19Options, Pa19Profile, Parts, PatchFormat, Processes,
+    Profile, RevertOptions, SignatureOptions, UndoPolicy,
 };
 pub use pa19::{extract_header, signature};
 pub use prepare::{PrepareOptions, prepare};

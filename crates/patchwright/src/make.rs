@@ -128,15 +128,15 @@ pub(crate) fn make_way_back(
     let old = Blanked::new(user_old, retain.iter().map(|range| range.old()));
     let new = Blanked::new(user_new, retain.iter().map(|range| range.new_side()));
     let Some(covers) = covers else {
-        return patchwright_delta::create_plain(&new, &old, &CreateOptions::default(), &|_| {}, out).map(|_| ()).map_err(
-            |error| match error {
+        return patchwright_delta::create_plain(&new, &old, &CreateOptions::default(), &|_| {}, out)
+            .map(|_| ())
+            .map_err(|error| match error {
                 CreateError::OldRead(error)
                 | CreateError::NewRead(error)
                 | CreateError::Compress(error)
                 | CreateError::Write(error) => error,
                 CreateError::Index(what) => io::Error::other(what),
-            },
-        );
+            });
     };
     patchwright_delta::invert(&old, &new, covers, out).map(|_| ()).map_err(|error| match error {
         InvertError::OldRead(error)

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use patchwright_formats::{ByteRange, RetainRange};
 pub use patchwright_delta::Profile;
+use patchwright_formats::{ByteRange, RetainRange};
 pub use patchwright_live::Limits;
 
 use crate::range_list::RangeArg;

@@ -241,7 +241,13 @@ mod tests {
             subject: Subject::Tree,
             new_bytes: 1_265_432,
             olds: vec![
-                DiffedOld { path: "one".into(), bytes: 1_200_000, delta_bytes: 12_000, methods: vec!["bytes"], via: None },
+                DiffedOld {
+                    path: "one".into(),
+                    bytes: 1_200_000,
+                    delta_bytes: 12_000,
+                    methods: vec!["bytes"],
+                    via: None,
+                },
                 DiffedOld { path: "t\u{7}wo".into(), bytes: 7, delta_bytes: 0, methods: vec![], via: Some(1) },
             ],
             tree: Some(TreeSummary { changed: 2, unchanged: 1, ..TreeSummary::default() }),

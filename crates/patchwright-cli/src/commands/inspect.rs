@@ -120,7 +120,14 @@ fn old_version(number: usize, old: &InspectedOld) -> String {
     let lines = facts([
         ("  size", bytes(old.bytes)),
         ("  blake3", escape(&old.blake3)),
-        ("  delta", std::iter::once(&old.blob).chain(&old.then).map(|blob| format!("blob {blob}")).collect::<Vec<_>>().join(", then ")),
+        (
+            "  delta",
+            std::iter::once(&old.blob)
+                .chain(&old.then)
+                .map(|blob| format!("blob {blob}"))
+                .collect::<Vec<_>>()
+                .join(", then "),
+        ),
         ("  ranges", range_counts(old.ignore.len(), old.retain.len())),
     ]);
     heading(&format!("Old version {number}")) + &lines + &ranges(&old.ignore, &old.retain)
@@ -262,14 +269,8 @@ fn spent(index: usize, spending: &InspectedSpending) -> String {
     whole("(covers and sections)", spending.head_bytes);
     whole("(lengths, other codings)", spending.other_bytes);
     for row in &spending.sections {
-        let parts = [
-            row.literal_bytes,
-            row.reference_bytes,
-            row.word_bytes,
-            row.byte_bytes,
-            row.flag_bytes,
-            row.group_bytes,
-        ];
+        let parts =
+            [row.literal_bytes, row.reference_bytes, row.word_bytes, row.byte_bytes, row.flag_bytes, row.group_bytes];
         let sum = parts.iter().fold(0u64, |sum, part| sum.saturating_add(*part));
         let (name, place) = match (row.name.as_str(), row.length) {
             ("", 0) => ("(all other)".to_owned(), [dash(), dash()]),

@@ -77,7 +77,9 @@ pub(super) fn read(reader: &mut Reader<'_>, blobs: &[Kind]) -> Result<Vec<Link>,
         links.push(Link { body, makes, next: body_index(reader, blobs)? });
     }
     match links.iter().find(|link| has_no_end(&links, link.body)) {
-        Some(link) => Err(reader.malformed(format!("more than {MAX_STEPS} deltas follow one another from blob {}", link.body))),
+        Some(link) => {
+            Err(reader.malformed(format!("more than {MAX_STEPS} deltas follow one another from blob {}", link.body)))
+        }
         None => Ok(links),
     }
 }

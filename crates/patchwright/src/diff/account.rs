@@ -9,7 +9,7 @@ use patchwright_image::{SectionPlace, section_places};
 
 use crate::error::{Error, Result};
 
-use super::{Path, PatchWriter};
+use super::{PatchWriter, Path};
 
 /// Deltas up to this length have no account: nobody asks why they are large, and it would make them larger.
 const WORTH_TELLING: u64 = 16 << 10;
@@ -17,9 +17,9 @@ const WORTH_TELLING: u64 = 16 << 10;
 /// A section that takes a smaller part of the delta than this is not told apart.
 const LEAST_SHARE: u64 = 64;
 
-/// What the bytes of a delta to `new` went to, if that is worth telling. Its blob is not known yet.
+/// What the bytes of a delta to `new` went to, if that is known and worth telling. Its blob is not known yet.
 pub(super) fn of(spending: &Spending, new: &dyn ReadAt) -> io::Result<Option<BodyAccount>> {
-    if spending.total() < WORTH_TELLING {
+    if spending.total() < WORTH_TELLING || spending.sections.is_empty() {
         return Ok(None);
     }
     let mut bytes = vec![0; usize::try_from(new.len_bytes()).map_err(io::Error::other)?];
@@ -82,7 +82,8 @@ mod tests {
         let place = |name: &str, offset| SectionPlace { name: name.into(), offset, len: 10 };
         let found = told_apart(&spending, &[place(".note", 64), place(".text", 100), place(&"x".repeat(99), 200)]);
         assert_eq!(found.total(), spending.total());
-        let rows: Vec<_> = found.sections.iter().map(|row| (row.name.as_str(), row.offset, row.len, row.bytes[5])).collect();
+        let rows: Vec<_> =
+            found.sections.iter().map(|row| (row.name.as_str(), row.offset, row.len, row.bytes[5])).collect();
         assert_eq!(rows, [(".text", 100, 50, 8000), ("", 200, 9, 900), ("", 0, 0, 27)]);
     }
 }

@@ -31,16 +31,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             create_plain(&old, &new, &CreateOptions { max_memory_bytes, ..CreateOptions::default() }, &|_| (), &mut body)?;
             write(&root, "delta_apply", &format!("{name}-{method}"), &join(&old, &body))?;
         }
-        let mut body = Vec::new();
-        native::create(&old, &new, &native::Options::default(), &mut body)?;
-        write(&root, "native_apply", name, &join(&old, &body))?;
+        for profile in native::Profile::ALL {
+            let mut body = Vec::new();
+            native::create(&old, &new, &native::Options { profile, ..native::Options::default() }, &mut body)?;
+            write(&root, "native_apply", &format!("{name}-{}", profile.name()), &join(&old, &body))?;
+        }
         write(&root, "native_roundtrip", name, &join(&old, &new))?;
         lzx(&root, name, &old, &new)?;
     }
     let (old, new) = (image(0), image(0x40));
-    let mut body = Vec::new();
-    native::create(&old, &new, &native::Options::default(), &mut body)?;
-    write(&root, "native_apply", "image", &join(&old, &body))?;
+    for profile in native::Profile::ALL {
+        let mut body = Vec::new();
+        native::create(&old, &new, &native::Options { profile, ..native::Options::default() }, &mut body)?;
+        write(&root, "native_apply", &format!("image-{}", profile.name()), &join(&old, &body))?;
+    }
     write(&root, "native_roundtrip", "image", &join(&old, &new))?;
     write(&root, "pe_normalise", "image", &[&[0, 1][..], &old].concat())?;
     for (name, choice) in [("raw", 0), ("native", 0b1_0100), ("ranges", 0b11), ("native-ranges", 0b10_0111)] {
