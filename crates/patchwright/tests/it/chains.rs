@@ -162,8 +162,8 @@ fn files_between_are_compared_before_anything_goes_on_from_them() {
         assert!(fs::read(&target).unwrap() == version(0), "nothing was changed");
     };
     check("does not make the file that the manifest names", |patch| patch.links[1].makes.hash[0] ^= 1);
-    check("bytes are expected", |patch| patch.links[1].makes.size -= 1);
-    check("bytes are expected", |patch| patch.links[1].makes.size += 1);
+    check("are expected", |patch| patch.links[1].makes.size -= 1);
+    check("are expected", |patch| patch.links[1].makes.size += 1);
     check("is for an old file of", |patch| patch.links[1].next = 2);
     check("does not make the file", |patch| patch.new.hash[0] ^= 1);
     check("more than 4 deltas", |patch| patch.links[0].next = 1);
