@@ -199,9 +199,9 @@ impl<'a> Units<'a> {
     fn new(images: &'a Images<'a>, tables: Tables) -> Self {
         Self {
             images,
-            flags: Flags::new((tables.log + 2).min(18), 64, 5),
+            flags: Flags::new((tables.log + 2).min(18), 64, 4),
             bytes: Bytes::new(tables.log - 1, 4, 4),
-            targets: Bytes::new(tables.log - 2, 8, 5),
+            targets: Bytes::new(tables.log - 2, 8, 4),
             groups: 0,
             misses: 0,
             replaced: vec![0; 256 * 16],
@@ -325,10 +325,8 @@ impl<'a> Units<'a> {
         };
         let contexts = [
             hash2(kind << 4 | trusted, 20),
-            hash2(reference.target, 21),
             hash2(operation, 22 | trusted << 8),
             hash2(self.misses & 0xFF, trusted << 8 | 23),
-            hash2(*target, 24),
             hash2(reference.target >> 8, 25),
         ];
         let actual = u32::from_le_bytes(bytes_at(out, here, 4));
@@ -368,14 +366,11 @@ impl<'a> Units<'a> {
         let Unit::Word { old, choices } = unit else { return };
         let actual = u32::from_le_bytes(bytes_at(out, here, 4));
         let way = super::code::narrow(choices.way);
-        let aligned = old >> 2 & 1;
         let contexts = [
             hash2(way << 8 | choices.grade, 40 | choices.phase << 8),
             hash2(self.misses & 0xFF, 41 | way << 8 | choices.phase << 16),
             hash2(choices.best >> 16, 42 | way << 8),
             hash2(choices.best, 43),
-            hash2(self.misses & 7 | aligned << 4, 44 | choices.grade << 8),
-            hash2(way << 8 | u32::from(choices.second.is_some()), 45 | aligned << 8),
         ];
         let missed = self.flags.code(engine, 36 + choices.way, contexts, actual != choices.best);
         self.miss(missed);
@@ -413,7 +408,6 @@ impl<'a> Units<'a> {
             let context = ByteContext {
                 contexts: [
                     hash2(made, at << 8 | 1),
-                    hash2(made, site ^ (at << 8 | 2)),
                     hash2(u32::from(expected) | u32::from(same) << 8, at << 8 | 3),
                     hash2(guess >> shift, at << 8 | 4),
                     hash2(site, at << 8 | 5 | u32::from(same) << 16),
