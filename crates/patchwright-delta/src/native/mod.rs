@@ -16,6 +16,7 @@
 //! | `options` | what a body is made for |
 //! | `create`, `view` | the search for covers, and everything together |
 //! | `streams` | the same predictions, with what they miss in byte streams: fast |
+//! | `packed` | segments and whole bodies that no prediction helps |
 //! | `segment` | what a segment of any kind is decoded from, and by whom |
 //! | `apply` | the way back |
 
@@ -36,6 +37,7 @@ mod mix;
 mod model;
 #[cfg(feature = "create")]
 mod options;
+mod packed;
 mod pages;
 mod predict;
 mod segment;
@@ -52,3 +54,4 @@ pub use body::{Kind, VERSION, stated_lengths};
 pub use create::{Stats, create};
 #[cfg(feature = "create")]
 pub use options::{Options, Profile};
+pub use packed::PACKED_VERSION;
