@@ -14,7 +14,8 @@
 //! | `walk`, `literals` | one segment of the new file, both ways |
 //! | `head`, `body` | the covers and sections of a body; its outside |
 //! | `options` | what a body is made for |
-//! | `create`, `view` | the search for covers, and everything together |
+//! | `search`, `view` | the search for covers; how files are looked at meanwhile |
+//! | `create` | everything together |
 //! | `streams` | the same predictions, with what they miss in byte streams: fast |
 //! | `packed` | segments and whole bodies that no prediction helps |
 //! | `segment` | what a segment of any kind is decoded from, and by whom |
@@ -40,6 +41,8 @@ mod options;
 mod packed;
 mod pages;
 mod predict;
+#[cfg(feature = "create")]
+mod search;
 mod segment;
 mod streams;
 mod tables;
