@@ -1,8 +1,9 @@
-//! One engine, two versions of bodies.
+//! One engine, three versions of bodies.
 //!
 //! The first byte of a body says which version it is. Version 1 knows bytes alone and takes the old file through a
 //! window, so there is no file that it is not for; version 2 ([`native`]) reads programs, foretells what follows
-//! from the move of their addresses, and wants the old file in memory. Which one is made follows from the lengths of
+//! from the move of their addresses, and wants the old file in memory; version 3 is for what no prediction helps,
+//! packed as a whole, and is made in place of version 2 where it is smaller. Which one is made follows from the lengths of
 //! the files and from the options, and from nothing else: never from the machine.
 
 use std::borrow::Cow;
@@ -28,9 +29,9 @@ const MAX_THREADS: usize = 4;
 /// body describes; whether they are the right ones only a hash of the whole can tell, and that is the caller's to
 /// check before the new file is put to use.
 ///
-/// A body of version 1 takes at most [`APPLY_MEMORY`](crate::format::APPLY_MEMORY). One of version 2 has the old file and
-/// itself in memory besides what [`BodyInfo::apply_memory`](crate::BodyInfo) states; it is decoded by as many threads as
-/// the machine has, four at most, and what is made does not depend on their number.
+/// A body of version 1 takes at most [`APPLY_MEMORY`](crate::format::APPLY_MEMORY). The others have the old file and
+/// themselves in memory, and what [`native::apply`] says; they are decoded by as many threads as the machine has, four at
+/// most, and what is made does not depend on their number.
 ///
 /// # Errors
 ///
@@ -75,7 +76,7 @@ fn is_native(body: &dyn ReadAt) -> Result<bool, ApplyError> {
         return Ok(false);
     }
     body.read_exact_at(&mut version, 0).map_err(ApplyError::BodyRead)?;
-    Ok(version == [native::VERSION])
+    Ok([[native::VERSION], [native::PACKED_VERSION]].contains(&version))
 }
 
 fn native_body(body: &dyn ReadAt) -> Result<Cow<'_, [u8]>, ApplyError> {

@@ -4,6 +4,8 @@
 //! run of 23 equal bytes is found. From there an alignment is followed both ways as long as it pays, over bytes that
 //! differ too: in code most of them belong to references, and will be foretold.
 
+use rayon::prelude::*;
+
 use crate::cover::Cover;
 use crate::segment::common_prefix;
 
@@ -17,6 +19,9 @@ const DISTANCE: usize = 8;
 
 /// How many places are kept for one hash: the last ones.
 const WAYS: usize = 4;
+
+/// How many parts of the index are filled apart from each other; a power of two.
+const PARTS: usize = 4;
 
 /// How far a match is followed to the left: a bound on work done twice on periodic files.
 const MAX_BACK: usize = 8 << 10;
@@ -34,27 +39,25 @@ pub(super) struct SampleIndex<'a> {
 
 impl<'a> SampleIndex<'a> {
     pub(super) fn new(old: &'a [u8], costs: Costs) -> Self {
-        let samples = old.len() / DISTANCE;
-        let mut index = Self { old, buckets: vec![[0; WAYS]; (samples / 2).max(1).next_power_of_two()], costs };
-        for (number, sample) in (1u32..).zip(old.windows(SAMPLE).step_by(DISTANCE)) {
-            let Some(sample) = sample.first_chunk() else { continue };
-            let bucket = index.bucket(sample);
-            let places = &mut index.buckets[bucket];
-            // One place is enough for what repeats: zeros would drive everything else out.
-            let last = places[0].checked_sub(1).map(place);
-            if last.is_none_or(|last| old[last..last + SAMPLE] != sample[..]) {
-                places.rotate_right(1);
-                places[0] = number;
+        let count = (old.len() / DISTANCE / 2).next_power_of_two().max(PARTS);
+        let mut buckets = vec![[0u32; WAYS]; count];
+        // Each part goes through the whole file and keeps what belongs to it: so threads share neither places nor order.
+        buckets.par_chunks_mut(count / PARTS).enumerate().for_each(|(part, buckets)| {
+            let first = part * buckets.len();
+            for (number, sample) in (1u32..).zip(old.windows(SAMPLE).step_by(DISTANCE)) {
+                let Some(sample) = sample.first_chunk() else { continue };
+                let Some(places) = bucket(sample, count).checked_sub(first).and_then(|at| buckets.get_mut(at)) else {
+                    continue;
+                };
+                // One place is enough for what repeats: zeros would drive everything else out.
+                let last = places[0].checked_sub(1).map(place);
+                if last.is_none_or(|last| old[last..last + SAMPLE] != sample[..]) {
+                    places.rotate_right(1);
+                    places[0] = number;
+                }
             }
-        }
-        index
-    }
-
-    fn bucket(&self, sample: &[u8; SAMPLE]) -> usize {
-        let [low, high] = [0, 8].map(|at| u64::from_le_bytes(*sample[at..].first_chunk().expect("sixteen bytes")));
-        let mixed = (low ^ high.rotate_left(29)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let mixed = (mixed ^ (mixed >> 32)).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 32;
-        usize::try_from(mixed).expect("32 bits") & (self.buckets.len() - 1)
+        });
+        Self { old, buckets, costs }
     }
 
     /// Where the old file holds the sample: at `expected`, or as near to it as is known.
@@ -63,7 +66,9 @@ impl<'a> SampleIndex<'a> {
         if let Some(expected) = expected.filter(|old| holds(*old)) {
             return Some(expected);
         }
-        let places = self.buckets[self.bucket(sample)].iter().map_while(|number| number.checked_sub(1).map(place));
+        let places = self.buckets[bucket(sample, self.buckets.len())]
+            .iter()
+            .map_while(|number| number.checked_sub(1).map(place));
         let near = expected.unwrap_or(0);
         places.filter(|old| holds(*old)).min_by_key(|old| (old.abs_diff(near), *old))
     }
@@ -114,6 +119,14 @@ impl<'a> SampleIndex<'a> {
         }
         equal + extension.best
     }
+}
+
+/// The bucket of a sample among `count` of them, a power of two.
+fn bucket(sample: &[u8; SAMPLE], count: usize) -> usize {
+    let [low, high] = [0, SAMPLE - 8].map(|at| u64::from_le_bytes(*sample[at..].first_chunk().expect("eight bytes")));
+    let mixed = (low ^ high.rotate_left(29)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let mixed = (mixed ^ (mixed >> 32)).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 32;
+    usize::try_from(mixed).expect("32 bits") & (count - 1)
 }
 
 /// Where a sample starts.

@@ -17,6 +17,7 @@
 //! | `search`, `view` | the search for covers; how files are looked at meanwhile |
 //! | `create` | everything together |
 //! | `streams` | the same predictions, with what they miss in byte streams: fast |
+//! | `packed` | segments and whole bodies that no prediction helps |
 //! | `segment` | what a segment of any kind is decoded from, and by whom |
 //! | `apply` | the way back |
 //! | `spending` | what the bytes of a body went to |
@@ -40,6 +41,7 @@ mod model;
 #[cfg(feature = "create")]
 mod options;
 mod outline;
+mod packed;
 mod pages;
 mod predict;
 #[cfg(feature = "create")]
@@ -65,3 +67,4 @@ pub(crate) use outline::describe;
 pub(crate) use spending::spending;
 #[cfg(feature = "create")]
 pub use spending::{PURPOSE_NAMES, SectionSpending, Spending};
+pub use packed::PACKED_VERSION;

@@ -5,6 +5,7 @@ use crate::format::Header;
 use crate::inspect::{BodyInfo, PartInfo};
 
 use super::body::{self, Kind};
+use super::packed::PACKED_VERSION;
 
 /// Reads what the outside of a body says.
 ///
@@ -12,6 +13,9 @@ use super::body::{self, Kind};
 ///
 /// As of [`crate::describe()`].
 pub(crate) fn describe(bytes: &[u8]) -> Result<BodyInfo, ApplyError> {
+    if bytes.first() == Some(&PACKED_VERSION) {
+        return packed(bytes);
+    }
     let body = body::read(bytes)?;
     let shape = body.shape;
     let header = Header { old_len: u64::from(shape.old_len), new_len: u64::from(shape.new_len) };
@@ -26,6 +30,17 @@ pub(crate) fn describe(bytes: &[u8]) -> Result<BodyInfo, ApplyError> {
         let stored_len = part.bytes.len() as u64;
         info.add_part(PartInfo { name: "segments", method: method(part.kind), raw_len: u64::from(len), stored_len });
     }
+    Ok(info)
+}
+
+/// A body that is packed as a whole.
+fn packed(bytes: &[u8]) -> Result<BodyInfo, ApplyError> {
+    let (old_len, new_len) = body::stated_lengths(bytes)?;
+    let mut info = BodyInfo::new(PACKED_VERSION, Header { old_len, new_len }, bytes.len() as u64);
+    let method = if bytes.get(1) == Some(&0) { "lzma" } else { "zstd" };
+    info.cover_count = Some(0);
+    info.segment_count = new_len.min(1);
+    info.add_part(PartInfo { name: "whole file", method, raw_len: new_len, stored_len: info.body_len });
     Ok(info)
 }
 
