@@ -46,7 +46,7 @@ fn nothing_has_no_share() {
     let ran = sandbox.ok("diff old new -o fix.pwp");
     assert!(ran.stdout.contains(" bytes\nnew    0 bytes\n"), "{ran:?}");
     let ran = sandbox.ok("inspect fix.pwp");
-    assert!(ran.stdout.ends_with("\nDelta in blob 0: 0 segments, 0 stretches of the old file used\n"), "{ran:?}");
+    assert!(ran.stdout.contains("\nDelta in blob 0, version 2: 0 segments\n"), "{ran:?}");
 }
 
 /// What a patch says of its paths may be anything: it reaches the terminal harmless.
