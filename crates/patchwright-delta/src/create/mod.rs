@@ -9,11 +9,13 @@
 //! |---|---|
 //! | `suffixes` | finds the longest matches of all, with the old file and its suffix array in memory |
 //! | `blocks` | finds matches of 32-byte blocks, for files too large for that |
+//! | `sampled` | finds matches of 16 bytes without a sort, in memory |
 //! | `covers` | joins covers and drops those that cost more than they save |
 
 mod blocks;
 mod covers;
 pub(crate) mod matching;
+mod sampled;
 mod suffixes;
 
 use std::sync::atomic::{AtomicU64, Ordering};

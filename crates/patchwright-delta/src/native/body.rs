@@ -22,11 +22,11 @@ pub const VERSION: u8 = 2;
 pub enum Kind {
     /// Predictions, and what they miss by mixed models and a range coder.
     Mixed = 0,
-    /// Predictions, and what they miss in streams: reserved.
+    /// Predictions, and what they miss in streams.
     Streams = 1,
-    /// Compressed by itself with LZMA: reserved.
+    /// Compressed by itself with LZMA.
     Lzma = 2,
-    /// Compressed with Zstandard and old bytes before it: reserved.
+    /// Compressed with Zstandard and old bytes before it.
     Zstd = 3,
 }
 
@@ -151,6 +151,10 @@ impl Parts<'_> {
 
 /// The lengths of the old and the new file that a body states.
 pub fn stated_lengths(body: &[u8]) -> Result<(u64, u64), ApplyError> {
+    if let Some(packed) = super::packed::Packed::read(body) {
+        let packed = packed?;
+        return Ok((u64::from(packed.old_len), u64::from(packed.new_len)));
+    }
     let shape = read(body)?.shape;
     Ok((u64::from(shape.old_len), u64::from(shape.new_len)))
 }

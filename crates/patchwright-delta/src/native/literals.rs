@@ -173,13 +173,7 @@ impl<'a> Literals<'a> {
             (hash2(b4 | back(8) << 8, 7 | narrow(at & 3) << 8), hash2(b2 | b3 << 8, 10))
         };
         let context = ByteContext {
-            contexts: [
-                hash2(last2, 2),
-                hash2(last4, 4),
-                hash2(expected, b1 << 8 | 6),
-                first,
-                second,
-            ],
+            contexts: [hash2(last2, 2), hash2(last4, 4), hash2(expected, b1 << 8 | 6), first, second],
             guess,
             set: guess.map_or(0, |(_, grade)| 1 + grade / 8) + if self.code { 8 } else { 0 },
         };

@@ -6,19 +6,26 @@
 //! |---|---|
 //! | `image` | PE, ELF, Mach-O → sections |
 //! | `code`, `x86`, `arm64` | sections → references, a page at a time |
+//! | `pages` | the references of pages, kept |
 //! | `map` | covers → where each address went |
 //! | `tables` | the map → tables that a linker would make again |
 //! | `predict` | old bytes and the map → what the new bytes probably are |
 //! | `coder`, `mix`, `model` | bits ⇄ bytes; probabilities; what is mixed for flags, bytes and numbers |
 //! | `walk`, `literals` | one segment of the new file, both ways |
 //! | `head`, `body` | the covers and sections of a body; its outside |
-//! | `create`, `view` | the search for covers, and everything together |
+//! | `options` | what a body is made for |
+//! | `search`, `view` | the search for covers; how files are looked at meanwhile |
+//! | `create` | everything together |
+//! | `streams` | the same predictions, with what they miss in byte streams: fast |
+//! | `packed` | segments and whole bodies that no prediction helps |
 //! | `segment` | what a segment of any kind is decoded from, and by whom |
 //! | `apply` | the way back |
 
 mod apply;
 mod arm64;
 mod body;
+#[cfg(feature = "create")]
+mod choice;
 mod code;
 mod coder;
 #[cfg(feature = "create")]
@@ -29,8 +36,15 @@ mod literals;
 mod map;
 mod mix;
 mod model;
+#[cfg(feature = "create")]
+mod options;
+mod packed;
+mod pages;
 mod predict;
+#[cfg(feature = "create")]
+mod search;
 mod segment;
+mod streams;
 mod tables;
 #[cfg(feature = "create")]
 mod view;
@@ -41,3 +55,6 @@ pub use apply::apply;
 pub use body::{Kind, VERSION, stated_lengths};
 #[cfg(feature = "create")]
 pub use create::{Stats, create};
+#[cfg(feature = "create")]
+pub use options::{Options, Profile};
+pub use packed::PACKED_VERSION;

@@ -7,6 +7,7 @@ use crate::format::malformed;
 use super::body::{Kind, Part, Shape};
 use super::coder::Decoder;
 use super::literals::OldIndex;
+use super::pages::Pages;
 use super::predict::Images;
 use super::walk::{Tables, Walk};
 
@@ -15,7 +16,6 @@ use super::walk::{Tables, Walk};
 pub(super) struct Common<'a> {
     pub(super) shape: &'a Shape,
     /// The old file, for kinds that look at its bytes alone.
-    #[allow(dead_code, reason = "the kinds that look at it are reserved so far")]
     pub(super) old: &'a [u8],
     /// What the head says: `None` in bodies of which no segment needs it.
     pub(super) known: Option<Known<'a>>,
@@ -26,6 +26,8 @@ pub(super) struct Common<'a> {
 pub(super) struct Known<'a> {
     /// Both layouts, the map, and the tables made anew.
     pub(super) images: &'a Images<'a>,
+    /// The references of the old image.
+    pub(super) pages: &'a Pages<'a>,
     /// All covers of the body, in the order of the new file.
     pub(super) covers: &'a [Cover],
     /// Places of the old file that literals are copied from.
@@ -50,13 +52,14 @@ impl Segment<'_> {
         let bad = |what| malformed("segment", self.number, what);
         match (self.part.kind, common.known) {
             (Kind::Mixed, Some(known)) => self.mixed(common, &known, out).map_err(bad),
+            (Kind::Streams, Some(known)) => {
+                let covers = super::body::covers_of(known.covers, self.start, super::code::narrow(out.len()));
+                super::streams::decode(self.part.bytes, (known.images, known.pages), self.start, &covers, out)
+                    .map_err(bad)
+            }
             (Kind::Mixed | Kind::Streams, None) => Err(bad("it needs a head")),
-            (kind @ (Kind::Streams | Kind::Lzma | Kind::Zstd), _) => Err(ApplyError::Unsupported {
-                structure: "segment",
-                offset: self.number,
-                what: "kind of segment",
-                value: kind as u64,
-            }),
+            (Kind::Lzma, _) => super::packed::unpack_lzma(self.part.bytes, out).map_err(bad),
+            (Kind::Zstd, _) => super::packed::unpack_zstd_near(self.part.bytes, common.old, out).map_err(bad),
         }
     }
 

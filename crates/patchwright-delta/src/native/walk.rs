@@ -414,7 +414,7 @@ impl<'a> Units<'a> {
                 ],
                 guess: same.then_some((expected, 20 + index(at))),
                 set: set * 2 + usize::from(same),
-                };
+            };
             let byte = self.targets.code(engine, &context, (number >> shift).to_le_bytes()[0]);
             same &= byte == expected;
             made = made << 8 | u32::from(byte);

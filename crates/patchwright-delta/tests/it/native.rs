@@ -10,7 +10,7 @@ use crate::inputs::{self, noise};
 
 fn create(old: &[u8], new: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
-    let stats = native::create(old, new, &mut body).unwrap();
+    let stats = native::create(old, new, &native::Options::default(), &mut body).unwrap();
     assert_eq!(stats.body_len, body.len() as u64);
     body
 }
