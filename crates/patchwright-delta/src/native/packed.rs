@@ -218,7 +218,7 @@ pub(super) mod create {
         };
         // With the old file before it, Zstandard's best is 0.4 of its quickest on programs; on archives it may be less.
         let quick = zstd_body(old, new, QUICK)?;
-        if quick.len() / (if image { 3 } else { 16 }) <= len {
+        if quick.len() / (if image { 2 } else { 16 }) <= len {
             offer(&mut best, quick);
             offer(&mut best, zstd_body(old, new, BEST)?);
         }

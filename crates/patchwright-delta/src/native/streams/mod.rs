@@ -95,8 +95,8 @@ trait Voice {
     /// Whether the next block of data has tags. `worth` tells whether it should, from the new bytes of the segment.
     fn block(&mut self, worth: impl FnOnce(&[u8]) -> bool) -> bool;
 
-    /// How the word at `at` follows from the old one; `value` tells what each tag makes of it.
-    fn tag(&mut self, at: usize, phase: usize, value: impl Fn(u8) -> Option<u32>) -> u8;
+    /// How the word at `at` follows from the old one; `value` tells what each tag makes of it. `recent` is likely.
+    fn tag(&mut self, at: usize, recent: u8, value: impl Fn(u8) -> Option<u32>) -> u8;
 
     /// Whether the four bytes at `at` are the address `value`.
     fn odd(&mut self, at: usize, value: u32) -> bool;

@@ -163,12 +163,12 @@ impl Voice for Reader {
     }
 
     #[inline]
-    fn tag(&mut self, _: usize, _: usize, _: impl Fn(u8) -> Option<u32>) -> u8 {
-        let [tag] = self.take(Stream::Tags);
-        if tag >= TAGS {
+    fn tag(&mut self, _: usize, recent: u8, _: impl Fn(u8) -> Option<u32>) -> u8 {
+        let [told] = self.take(Stream::Tags);
+        if told > TAGS {
             self.fail("a tag means nothing");
         }
-        tag
+        told.checked_sub(1).unwrap_or(recent)
     }
 
     #[inline]
