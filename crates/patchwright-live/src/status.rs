@@ -49,7 +49,7 @@ pub fn status(target: &mut dyn Target) -> Result<Vec<LivePatch>, LiveError> {
     for Found { registry, .. } in found {
         let code = |entry: &Entry| if registry.state == State::Active { entry.new } else { entry.old };
         let zones = zones_of(registry.functions.iter().map(|entry| (code(entry), &entry.name)));
-        let (mut hits, unreliable) = stacks.hits(target, &threads, &mappings, &zones);
+        let (mut hits, unreliable, _) = stacks.hits(target, &threads, &mappings, &zones);
         let words = |index: &usize| Some((*index, word_in(target, &threads[*index], &mappings, &zones)?));
         hits.extend(unreliable.iter().filter_map(words));
         let pinned = hits.iter().map(|(index, hit)| {
