@@ -189,7 +189,7 @@ pub struct ProcessStatus {
 pub struct LivePatchReport {
     /// Its identity.
     pub id: Hex,
-    /// `active`; `idle` after a revert; `unfinished` if a call died half-way.
+    /// `active`; `idle` after a revert; `gone` with the library that had it; `unfinished` if a call died half-way.
     pub state: &'static str,
     /// The build that it starts from.
     pub old_build: Hex,
@@ -201,6 +201,8 @@ pub struct LivePatchReport {
     pub memory_bytes: u64,
     /// The functions that it replaces.
     pub functions: Vec<String>,
+    /// Lines for the `perf-PID.map` of profilers: where the new code is.
+    pub perf_map: Vec<String>,
 }
 
 /// What `apply` did.

@@ -13,6 +13,7 @@ use crate::record::{Found, find};
 use crate::room;
 use crate::stack::Zone;
 use crate::target::{Call, Mapping, Protection, Target};
+use crate::unwinder::in_static_program;
 
 use super::attempt::{Patience, at_a_quiet_moment};
 use super::body::{place, redirect};
@@ -47,8 +48,17 @@ pub fn apply(
             .details(modules.iter().filter(|module| module.build == part.old_build).map(describe))
             .hint("restart the process"));
     }
+    if module.name == "[vdso]" {
+        return Err(LiveError::new(LiveErrorKind::Unsupported, "the patch is for the vDSO, which is the kernel's")
+            .hint("update the kernel"));
+    }
     let ours = |found: &Found| found.registry.old_build == part.old_build && found.registry.bias == module.bias;
     let mut records: Vec<Found> = find(target, &mappings)?.into_iter().filter(ours).collect();
+    for record in &mut records {
+        if record.is_gone(target) {
+            record.set(target, State::Idle)?;
+        }
+    }
     let mut repaired = false;
     for record in records.iter_mut().filter(|record| is_half_done(record)) {
         repair(target, record, limits)?;
@@ -409,11 +419,14 @@ struct Registration {
 
 fn frame_registration(target: &dyn Target, modules: &[Module]) -> Result<Registration, LiveError> {
     let Some(function) = Symbols::new(target, modules).find("__register_frame_info", "GCC_3.0") else {
+        if let Some((function, not_in)) = in_static_program(target, modules) {
+            return Ok(Registration { function, not_in });
+        }
         return Err(LiveError::new(
             LiveErrorKind::Unsupported,
             "exceptions may pass through the new code, and the process has no unwinder that could learn of it",
         )
-        .hint("programs that are linked statically are patched only if they are C"));
+        .hint("a program that is linked statically must keep its symbols, or be C"));
     };
     let inside = |module: &&Module| {
         let name = module.name.rsplit('/').next().unwrap_or_default();

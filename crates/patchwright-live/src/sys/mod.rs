@@ -9,7 +9,9 @@ mod pages;
 mod process;
 mod registers;
 mod signals;
+mod turn;
 
 pub use discover::{Seen, find_build, seen};
 pub use process::Process;
 pub use signals::SignalsHeld;
+pub use turn::Turn;
