@@ -7,6 +7,7 @@
 //! - `import`: symbols of other modules, as the loader would find them;
 //! - `room`: where new code fits, near enough for a jump;
 //! - `unwinder`: what a static program has to learn of new exception tables;
+//! - `source`: where in the source an address is;
 //! - `record`: the registry that an earlier call left;
 //! - `stack`: whether a thread is in a function, by unwinding, or by looking at every word where that is not reliable;
 //! - `suspended`: whether a stack of no thread, a coroutine's, is in a function;
@@ -25,6 +26,7 @@ mod module;
 mod plan;
 mod record;
 mod room;
+mod source;
 mod stack;
 mod status;
 mod suspended;

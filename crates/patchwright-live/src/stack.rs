@@ -37,6 +37,8 @@ pub(crate) struct Hit {
     pub(crate) address: u64,
     /// Whether a frame was unwound, and not only a word found.
     pub(crate) certain: bool,
+    /// Whether it is the place of a call, and not where the thread is now.
+    pub(crate) call: bool,
 }
 
 /// All that is needed to unwind the threads of one process.
@@ -183,7 +185,7 @@ impl Stacks {
                 let zone = zone_of(zones, *address)?;
                 // At its first instruction a thread is not in a function yet.
                 let outside = depth == 0 && *address == zones[zone].range.start;
-                (!outside).then_some(Hit { zone, address: *address, certain: true })
+                (!outside).then_some(Hit { zone, address: *address, certain: true, call: depth > 0 })
             });
             match found {
                 Some(hit) => hits.push((index, hit)),
@@ -242,7 +244,7 @@ pub(crate) fn search(
                     && let Some(zone) = zone_of(zones, value)
                     && zones[zone].range.start != value
                 {
-                    return Ok(Some(Hit { zone, address: value, certain: false }));
+                    return Ok(Some(Hit { zone, address: value, certain: false, call: false }));
                 }
             }
             // Pages that cannot be read hold no stack.

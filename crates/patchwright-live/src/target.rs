@@ -79,10 +79,8 @@ pub struct Call {
     pub function: u64,
     /// What it gets.
     pub arguments: [u64; 2],
-    /// Where the stack ends that it runs on.
+    /// Where the stack ends that it runs on; the way back to what the thread did lies there too.
     pub stack: u64,
-    /// Where a breakpoint instruction stands, to which it returns.
-    pub trap: u64,
     /// Code that the thread must not be in already: start and end of each stretch.
     pub not_in: Vec<(u64, u64)>,
 }

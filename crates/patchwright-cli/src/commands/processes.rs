@@ -96,6 +96,11 @@ pub(crate) fn hot_text(parts: &[HotReport]) -> String {
     for part in parts {
         let sizes = format!("{} of code, {} of data", bytes(part.code_bytes), bytes(part.data_bytes));
         text += &format!("\n{HEADING}For running processes of build {}{HEADING:#}  {sizes}\n", escape(&part.old_build));
+        text += match part.references {
+            "decoded" => "references: decoded from instructions, since no relocations were kept\n",
+            "objects" => "references: those of the objects that were linked\n",
+            _ => "",
+        };
         let mut table = Table::new([("function", Align::Left), ("", Align::Left), ("why", Align::Left)]);
         for function in &part.functions {
             let new = if function.new { "new" } else { "" };

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{LiveError, LiveErrorKind};
 use crate::module::{Module, modules_in};
+use crate::source;
 use crate::stack::{Hit, Stacks, Zone, search};
 use crate::suspended::{Resumption, Suspended, Unknown};
 use crate::target::{Mapping, StopFailure, Target, Thread};
@@ -67,7 +68,7 @@ pub(super) fn at_a_quiet_moment(
     let mut attempts = 0;
     loop {
         attempts += 1;
-        let obstacle = match search_before(target, &mappings, zones, &mut suspended, limits.pause) {
+        let mut obstacle = match search_before(target, &mappings, zones, &mut suspended, limits.pause) {
             Searched::TooLong(obstacle) => obstacle,
             Searched::Found(found) => match target.stop(limits.pause) {
                 Err(StopFailure::Late { thread }) => Obstacle::Late(thread),
@@ -98,6 +99,12 @@ pub(super) fn at_a_quiet_moment(
             },
         };
         if !patience.rest(target) {
+            // Only now, since line tables may be large.
+            if let Obstacle::Pinned(pinned) = &mut obstacle {
+                for pinned in pinned {
+                    pinned.source = source::place(target, &modules, pinned.address);
+                }
+            }
             return Err(give_up(&obstacle, attempts, limits));
         }
         // New libraries and stacks are part of the picture.
@@ -218,6 +225,9 @@ fn look(
             },
             function: zone.name.clone(),
             offset: hit.address - zone.range.start,
+            address: hit.address,
+            call: hit.call,
+            source: None,
         }
     };
     Some(Obstacle::Pinned(hits.iter().map(pinned).collect()))
@@ -232,8 +242,12 @@ fn give_up(obstacle: &Obstacle, attempts: usize, limits: &Limits) -> LiveError {
                 .hint("a thread waits in the kernel (a vfork, a slow disk), or the search takes long: try again, or allow a longer --pause")
         }
         Obstacle::Pinned(pinned) => {
-            let line =
-                |pinned: &Pinned| format!("{} is in {} at +{:#x}", pinned.thread, pinned.function, pinned.offset);
+            let line = |pinned: &Pinned| {
+                let Pinned { thread, function, offset, .. } = pinned;
+                let what = if pinned.call { " in a call" } else { "" };
+                let source = pinned.source.as_ref().map_or(String::new(), |source| format!(" ({source})"));
+                format!("{thread} is in {function} at +{offset:#x}{what}{source}")
+            };
             LiveError::new(LiveErrorKind::Busy, format!("a changed function is always in use, {tried}"))
                 .details(pinned.iter().map(line))
                 .hint("a function that never returns (a main loop) cannot be replaced; of others: try again, or allow a longer --deadline")

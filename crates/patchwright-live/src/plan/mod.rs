@@ -6,7 +6,9 @@
 mod apply;
 mod attempt;
 mod body;
+mod moved;
 mod revert;
+mod switch;
 #[cfg(test)]
 mod tests;
 
@@ -94,4 +96,10 @@ pub struct Pinned {
     pub function: String,
     /// How far into it.
     pub offset: u64,
+    /// The same as an address.
+    pub address: u64,
+    /// Whether it waits there for a function that it called.
+    pub call: bool,
+    /// `file:line`, if the program has line tables.
+    pub source: Option<String>,
 }

@@ -4,11 +4,16 @@
 //! memory of ours beyond the arguments that the same function owns.
 
 mod discover;
+mod frame;
+mod inject;
 mod kernel;
+mod maps;
 mod pages;
+mod poke;
 mod process;
 mod registers;
 mod signals;
+mod threads;
 mod turn;
 
 pub use discover::{Seen, find_build, seen};
