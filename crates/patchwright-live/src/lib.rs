@@ -6,6 +6,7 @@
 //! - `module`: programs and libraries in the process, read from its memory alone;
 //! - `import`: symbols of other modules, as the loader would find them;
 //! - `room`: where new code fits, near enough for a jump;
+//! - `unwinder`: what a static program has to learn of new exception tables;
 //! - `source`: where in the source an address is;
 //! - `record`: the registry that an earlier call left;
 //! - `stack`: whether a thread is in a function, by unwinding, or by looking at every word where that is not reliable;
@@ -31,6 +32,7 @@ mod status;
 mod suspended;
 pub mod sys;
 mod target;
+mod unwinder;
 
 pub use error::{LiveError, LiveErrorKind};
 pub use module::{Module, modules};

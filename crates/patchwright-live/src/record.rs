@@ -1,7 +1,7 @@
 //! The registry that an earlier call left in a process: found by its first bytes, read, its state changed.
 
 use patchwright_formats::hot::PAGE;
-use patchwright_formats::hot::registry::{HEAD_BYTES, MAX_BYTES, Registry, STATE_AT, State};
+use patchwright_formats::hot::registry::{HEAD_BYTES, MAX_BYTES, Redirect, Registry, STATE_AT, State};
 
 use crate::error::{LiveError, LiveErrorKind};
 use crate::target::{Mapping, Target};
@@ -46,6 +46,17 @@ fn damaged(address: u64, error: &dyn std::fmt::Display) -> LiveError {
 }
 
 impl Found {
+    /// Whether what was patched is not there any more: a library that was closed, and perhaps opened again, as its file has
+    /// it.
+    pub(crate) fn is_gone(&self, target: &dyn Target) -> bool {
+        let stands = |redirect: &Redirect| {
+            let mut there = vec![0; redirect.after.len()];
+            target.read_exact(redirect.address, &mut there).is_ok_and(|()| there == redirect.after)
+        };
+        let mut redirects = self.registry.functions.iter().filter_map(|entry| entry.redirect.as_ref()).peekable();
+        self.registry.state == State::Active && redirects.peek().is_some() && !redirects.any(stands)
+    }
+
     /// How far the patch is now.
     pub(crate) fn state(&self, target: &dyn Target) -> Option<State> {
         let mut word = [0; 8];

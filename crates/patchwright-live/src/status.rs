@@ -6,7 +6,7 @@ use patchwright_formats::hot::registry::{Entry, State};
 use crate::error::LiveError;
 use crate::module::modules_in;
 use crate::plan::{Pinned, pinned, zones_of};
-use crate::record::{Found, find};
+use crate::record::find;
 use crate::source;
 use crate::stack::{Stacks, word_in};
 use crate::target::Target;
@@ -18,6 +18,8 @@ pub struct LivePatch {
     pub patch: PatchId,
     /// How far it is.
     pub state: State,
+    /// It is said to be active, but what was patched is not there any more: a library that was closed.
+    pub gone: bool,
     /// The build that it starts from.
     pub old_build: Vec<u8>,
     /// The build that it leads to.
@@ -30,6 +32,8 @@ pub struct LivePatch {
     pub functions: Vec<String>,
     /// Threads that wait in its code, if it is active, or in what it replaces, if it is not: who would have to leave.
     pub pinned: Vec<Pinned>,
+    /// New code: name, address, and length in bytes.
+    pub code: Vec<(String, u64, u64)>,
 }
 
 /// Lists the patches of a process, without stopping it. Threads that run are not looked at.
@@ -38,6 +42,7 @@ pub struct LivePatch {
 /// Its memory cannot be read, or a registry is damaged.
 pub fn status(target: &mut dyn Target) -> Result<Vec<LivePatch>, LiveError> {
     let mappings = target.mappings().map_err(|error| LiveError::io("list the memory of the process", &error))?;
+    let target: &dyn Target = target;
     let found = find(target, &mappings)?;
     if found.is_empty() {
         return Ok(Vec::new());
@@ -46,9 +51,11 @@ pub fn status(target: &mut dyn Target) -> Result<Vec<LivePatch>, LiveError> {
     let mut stacks = Stacks::new(target, &modules);
     let threads = target.waiting().unwrap_or_default();
     let mut patches = Vec::with_capacity(found.len());
-    for Found { registry, .. } in found {
-        let code = |entry: &Entry| if registry.state == State::Active { entry.new } else { entry.old };
-        let zones = zones_of(registry.functions.iter().map(|entry| (code(entry), &entry.name)));
+    for found in found {
+        let gone = found.is_gone(target);
+        let registry = found.registry;
+        let in_use = |entry: &Entry| if registry.state == State::Active { entry.new } else { entry.old };
+        let zones = zones_of(registry.functions.iter().map(|entry| (in_use(entry), &entry.name)));
         let (mut hits, unreliable, _) = stacks.hits(target, &threads, &mappings, &zones);
         let words = |index: &usize| Some((*index, word_in(target, &threads[*index], &mappings, &zones)?));
         hits.extend(unreliable.iter().filter_map(words));
@@ -58,8 +65,12 @@ pub fn status(target: &mut dyn Target) -> Result<Vec<LivePatch>, LiveError> {
             pinned
         });
         let pinned = pinned.collect();
+        let new = registry.functions.iter().filter(|entry| entry.new.1 > 0);
+        let code = new.map(|entry| (entry.name.clone(), entry.new.0, entry.new.1)).collect();
         let replaced = registry.functions.into_iter().filter(|entry| entry.redirect.is_some());
         patches.push(LivePatch {
+            gone,
+            code,
             patch: registry.patch,
             state: registry.state,
             old_build: registry.old_build,

@@ -5,12 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use patchwright_formats::PatchId;
 use patchwright_formats::hot::HotPart;
 use patchwright_formats::hot::registry::State;
-use patchwright_live::sys::{Process, Seen, SignalsHeld, find_build, seen};
+use patchwright_live::sys::{Process, Seen, SignalsHeld, Turn, find_build, seen};
 use patchwright_live::{Applied, Limits, LiveError, LiveErrorKind, LivePatch, Outcome};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -83,7 +83,7 @@ fn look_at(pids: &[i32], builds: &[&[u8]]) -> Result<Vec<Seen>> {
 pub(crate) fn apply(patch: &Patch, chosen: &Chosen, limits: &Limits, dry_run: bool) -> Result<Vec<ProcessReport>> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let id = patch.id();
-    for_each(chosen, dry_run, |process, seen| {
+    for_each(chosen, dry_run, limits.deadline, |process, seen| {
         let part = chosen.parts.iter().find(|part| seen.builds.contains(&part.old_build));
         let Some(part) = part.or(chosen.parts.first()) else { return Ok(None) };
         patchwright_live::apply(process, part, id, since, limits).map(Some)
@@ -93,13 +93,14 @@ pub(crate) fn apply(patch: &Patch, chosen: &Chosen, limits: &Limits, dry_run: bo
 /// Takes a patch from processes.
 pub(crate) fn revert(patch: &Patch, chosen: &Chosen, limits: &Limits, dry_run: bool) -> Result<Vec<ProcessReport>> {
     let id = patch.id();
-    for_each(chosen, dry_run, |process, _| patchwright_live::revert(process, id, limits).map(Some))
+    for_each(chosen, dry_run, limits.deadline, |process, _| patchwright_live::revert(process, id, limits).map(Some))
 }
 
 /// Does the same to each process, and goes on where one fails; in the end all that failed are named.
 fn for_each(
     chosen: &Chosen,
     dry_run: bool,
+    deadline: Duration,
     work: impl Fn(&mut Process, &Seen) -> std::result::Result<Option<Applied>, LiveError> + Sync,
 ) -> Result<Vec<ProcessReport>> {
     let mut done = Vec::new();
@@ -107,6 +108,20 @@ fn for_each(
     for seen in &chosen.processes {
         if dry_run {
             done.push(report(seen, None));
+            continue;
+        }
+        // Another call may have begun; what it does is done when our turn comes.
+        let turn = match Turn::take(seen.pid, deadline) {
+            Ok(turn) => turn,
+            Err(error) => {
+                if error.kind() != io::ErrorKind::NotFound || !chosen.may_end {
+                    failed.insert(seen.pid, (seen.name.clone(), Failure::Closed(error).told()));
+                }
+                continue;
+            }
+        };
+        if turn.is_none() {
+            failed.insert(seen.pid, (seen.name.clone(), Failure::Occupied.told()));
             continue;
         }
         // A keystroke must not leave a thread of the process with registers of ours.
@@ -136,6 +151,7 @@ fn for_each(
 /// Why a process could not be worked on.
 enum Failure {
     Closed(io::Error),
+    Occupied,
     Live(LiveError),
     Died,
 }
@@ -157,6 +173,11 @@ impl Failure {
                 LiveErrorKind::Denied,
                 format!("cannot open the process: {error}"),
                 Some("run as root, or as the owner of the process with kernel.yama.ptrace_scope 0"),
+            ),
+            Self::Occupied => plain(
+                LiveErrorKind::Busy,
+                "another patchwright works on it".to_owned(),
+                Some("try again, or allow a longer --deadline"),
             ),
             Self::Died => plain(LiveErrorKind::Unsupported, "a bug of ours: the work on it died".to_owned(), None),
         }
@@ -228,6 +249,7 @@ pub(crate) fn status(pid: i32) -> Result<ProcessStatus> {
     let patch = |patch: LivePatch| LivePatchReport {
         id: hex(&patch.patch.0),
         state: match patch.state {
+            _ if patch.gone => "gone",
             State::Active => "active",
             State::Idle => "idle",
             State::Applying | State::Reverting => "unfinished",
@@ -238,6 +260,7 @@ pub(crate) fn status(pid: i32) -> Result<ProcessStatus> {
         memory_bytes: patch.memory_bytes,
         functions: patch.functions,
         pinned: patch.pinned.iter().map(ToString::to_string).collect(),
+        perf_map: patch.code.iter().map(|(name, start, len)| format!("{start:x} {len:x} {name}")).collect(),
     };
     Ok(ProcessStatus { pid, name: process.name(), patches: patches.into_iter().map(patch).collect() })
 }

@@ -195,7 +195,7 @@ pub struct ProcessStatus {
 pub struct LivePatchReport {
     /// Its identity.
     pub id: Hex,
-    /// `active`; `idle` after a revert; `unfinished` if a call died half-way.
+    /// `active`; `idle` after a revert; `gone` with the library that had it; `unfinished` if a call died half-way.
     pub state: &'static str,
     /// The build that it starts from.
     pub old_build: Hex,
@@ -209,6 +209,8 @@ pub struct LivePatchReport {
     pub functions: Vec<String>,
     /// Threads that wait in its code if it is active, or in the code that it replaces if it is not, each in one sentence.
     pub pinned: Vec<String>,
+    /// Lines for the `perf-PID.map` of profilers: where the new code is.
+    pub perf_map: Vec<String>,
 }
 
 /// What `apply` did.

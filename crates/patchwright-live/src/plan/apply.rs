@@ -1,7 +1,7 @@
 //! Applying a hot part to a process.
 
 use patchwright_formats::PatchId;
-use patchwright_formats::hot::registry::{Entry, MAGIC, Redirect, Registry, State};
+use patchwright_formats::hot::registry::{Entry, MAGIC, Redirect, Registry, STATE_AT, State};
 use patchwright_formats::hot::{HotPart, PAGE};
 
 use crate::error::{LiveError, LiveErrorKind};
@@ -14,7 +14,7 @@ use crate::target::{Mapping, Protection, Target};
 
 use super::body::{place, redirect};
 use super::revert::repair;
-use super::switch::{Work, finish_all};
+use super::switch::{Work, finish_all, set_state};
 use super::unwind::{CALL_AREA, frame_registration, register_frames};
 use super::{Applied, Limits, Outcome};
 
@@ -46,8 +46,18 @@ pub fn apply(
             .details(modules.iter().filter(|module| module.build == part.old_build).map(describe))
             .hint("restart the process"));
     }
+    if module.name == "[vdso]" {
+        return Err(LiveError::new(LiveErrorKind::Unsupported, "the patch is for the vDSO, which is the kernel's")
+            .hint("update the kernel"));
+    }
     let ours = |found: &Found| found.registry.old_build == part.old_build && found.registry.bias == module.bias;
     let mut records: Vec<Found> = find(target, &mappings)?.into_iter().filter(ours).collect();
+    for record in &mut records {
+        if record.is_gone(target) {
+            set_state(target, record.address + STATE_AT, State::Idle)?;
+            record.registry.state = State::Idle;
+        }
+    }
     for record in records.iter_mut().filter(|record| is_half_done(record)) {
         repair(target, record, limits)?;
         repaired = true;

@@ -68,14 +68,9 @@ pub(super) fn at_a_quiet_moment(
     let mut attempts = 0;
     loop {
         attempts += 1;
-        let found = match &mut suspended {
-            Some(suspended) => suspended.before_the_stop(target, &mappings, zones),
-            None => Ok(None),
-        };
-        let mut obstacle = if let Some(obstacle) = told(found, zones) {
-            obstacle
-        } else {
-            match target.stop(limits.pause) {
+        let mut obstacle = match search_before(target, &mappings, zones, &mut suspended, limits.pause) {
+            Searched::TooLong(obstacle) => obstacle,
+            Searched::Found(found) => match target.stop(limits.pause) {
                 Err(StopFailure::Late { thread }) => Obstacle::Late(thread),
                 Err(StopFailure::Traced { by }) => {
                     return Err(LiveError::new(
@@ -86,15 +81,14 @@ pub(super) fn at_a_quiet_moment(
                 }
                 Err(StopFailure::Failed(error)) => return Err(LiveError::io("stop the process", &error)),
                 Ok((threads, stop)) => {
-                    match look(target, &threads, &mappings, zones, (&mut stacks, &mut suspended), stop + limits.pause) {
+                    let until = stop + limits.pause;
+                    // A thread that is seen there says more than a word that was found.
+                    match look(target, &threads, &mappings, zones, (&mut stacks, &mut suspended), until).or(found) {
                         None => {
                             let written = write(target);
                             target.resume();
-                            return written.map(|()| Stopped {
-                                pause: stop.elapsed(),
-                                attempts,
-                                threads: threads.len(),
-                            });
+                            let (pause, threads) = (stop.elapsed(), threads.len());
+                            return written.map(|()| Stopped { pause, attempts, threads });
                         }
                         Some(obstacle) => {
                             target.resume();
@@ -102,7 +96,7 @@ pub(super) fn at_a_quiet_moment(
                         }
                     }
                 }
-            }
+            },
         };
         if !patience.rest(target) {
             // Only now, since line tables may be large.
@@ -124,6 +118,42 @@ pub(super) fn at_a_quiet_moment(
     }
 }
 
+/// What the search for suspended stacks before the stop has shown.
+enum Searched {
+    /// At the stop it has to be done again, and would take longer than the pause may.
+    TooLong(Obstacle),
+    /// What stands against the patch, if anything.
+    Found(Option<Obstacle>),
+}
+
+fn search_before(
+    target: &dyn Target,
+    mappings: &[Mapping],
+    zones: &[Zone],
+    suspended: &mut Option<Suspended>,
+    pause: Duration,
+) -> Searched {
+    let Some(suspended) = suspended else { return Searched::Found(None) };
+    let begin = Instant::now();
+    let found = suspended.before_the_stop(target, mappings, zones);
+    if !suspended.switches() {
+        return Searched::Found(told(found, zones));
+    }
+    if begin.elapsed() > pause {
+        let bytes = suspended.read_bytes;
+        return Searched::TooLong(told(found, zones).unwrap_or_else(|| too_long(bytes)));
+    }
+    // What runs now changes under our eyes; the stop will tell.
+    Searched::Found(None)
+}
+
+fn too_long(bytes: u64) -> Obstacle {
+    Obstacle::Late(format!(
+        "the program switches stacks, and to look at its {} MiB of memory takes longer than the pause may",
+        bytes >> 20
+    ))
+}
+
 /// What a search for suspended stacks has shown.
 fn told(found: Result<Option<Resumption>, Unknown>, zones: &[Zone]) -> Option<Obstacle> {
     match found {
@@ -133,12 +163,7 @@ fn told(found: Result<Option<Resumption>, Unknown>, zones: &[Zone]) -> Option<Ob
             let offset = to - zone.range.start;
             Some(Obstacle::Suspended(format!("the word at {at:#x} leads to {} at +{offset:#x}", zone.name)))
         }
-        Err(Unknown::Late(bytes)) => {
-            let megabytes = bytes >> 20;
-            Some(Obstacle::Uncertain(format!(
-                "the program switches stacks, and the pause is too short to look at its memory: {megabytes} MiB were"
-            )))
-        }
+        Err(Unknown::Late(bytes)) => Some(too_long(bytes)),
         Err(Unknown::Many) => {
             Some(Obstacle::Uncertain("tens of thousands of words in memory lead into changed functions".to_owned()))
         }
@@ -181,7 +206,7 @@ fn look(
     if hits.is_empty() {
         if unreliable.is_empty()
             && let Some(suspended) = suspended
-            && let Some(obstacle) = told(suspended.at_the_stop(target, mappings, zones, &ends, until), zones)
+            && let Some(obstacle) = told(suspended.at_the_stop(target, mappings, zones, (threads, &ends), until), zones)
         {
             return Some(obstacle);
         }
@@ -216,7 +241,7 @@ fn give_up(obstacle: &Obstacle, attempts: usize, limits: &Limits) -> LiveError {
         Obstacle::Late(thread) => {
             LiveError::new(LiveErrorKind::Busy, format!("the process does not stop in time, {tried}"))
                 .details([thread.clone()])
-                .hint("a thread waits in the kernel (a vfork, a slow disk): try again, or allow a longer --pause")
+                .hint("a thread waits in the kernel (a vfork, a slow disk), or the search takes long: try again, or allow a longer --pause")
         }
         Obstacle::Pinned(pinned) => {
             LiveError::new(LiveErrorKind::Busy, format!("a changed function is always in use, {tried}"))

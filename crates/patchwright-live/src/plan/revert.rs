@@ -25,6 +25,9 @@ pub fn revert(target: &mut dyn Target, patch: PatchId, limits: &Limits) -> Resul
     let records = find(target, &mappings)?;
     let mut result = Applied { repaired, ..Applied::nothing(Outcome::NotApplied) };
     for mut record in records {
+        if record.is_gone(target) {
+            continue;
+        }
         if is_half_done(&record) {
             repair(target, &mut record, limits)?;
             result.repaired = true;

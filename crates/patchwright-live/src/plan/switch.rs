@@ -414,7 +414,7 @@ fn write_and_look(target: &mut dyn Target, address: u64, bytes: &[u8]) -> Result
     Err(LiveError::new(LiveErrorKind::Denied, format!("what was written at {address:#x} does not stand there")))
 }
 
-fn set_state(target: &mut dyn Target, address: u64, state: State) -> Result<(), LiveError> {
+pub(super) fn set_state(target: &mut dyn Target, address: u64, state: State) -> Result<(), LiveError> {
     let word = state.word().to_le_bytes();
     target.write(address, &word).map_err(|error| LiveError::io("write the registry", &error))
 }

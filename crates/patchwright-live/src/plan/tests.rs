@@ -426,3 +426,56 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_vdso_is_refused() {
+    let mut fake = Fake::new();
+    fake.add(BASE, image(), Protection::TEXT, "[vdso]", (0, 0));
+    fake.add(STACK, vec![0; 0x4000], Protection::DATA, "[stack]", (0, 0));
+    let error = put(&mut fake, &part(&[0], 0xaa), FIRST).unwrap_err();
+    assert_eq!(error.kind, LiveErrorKind::Unsupported);
+    assert!(error.message.contains("vDSO"), "{error}");
+    assert!(fake.log.is_empty(), "{:?}", fake.log);
+}
+
+#[test]
+fn stacks_are_never_written() {
+    // Shadow stacks, and unwinding, suffer no other return addresses than those of calls.
+    let mut fake = process();
+    let thread = Thread { id: 7, ip: BASE + 0x1800, sp: STACK + 0x1000, bp: STACK + 0x1100 };
+    fake.threads = vec![vec![thread]];
+    let words = (0x1000..0x4000_usize).step_by(8).map(|at| (at, BASE + 0x1801 + at as u64));
+    let memory = &mut fake.memory.get_mut(&STACK).unwrap().1;
+    for (at, word) in words {
+        memory[at..at + 8].copy_from_slice(&word.to_le_bytes());
+    }
+    let before = fake.memory[&STACK].1.clone();
+    put(&mut fake, &part(&[0, 1], 0xaa), FIRST).unwrap();
+    put(&mut fake, &part(&[1, 2], 0xbb), SECOND).unwrap();
+    take(&mut fake, SECOND).unwrap();
+    assert_eq!(fake.memory[&STACK].1, before);
+}
+
+#[test]
+fn a_thread_within_the_bytes_of_a_redirect_is_waited_for() {
+    for offset in 1..=4 {
+        let mut fake = process();
+        fake.threads = vec![vec![at(BASE + FUNCTIONS[0] + offset)], vec![at(BASE + 0x1800)]];
+        let limits = Limits { deadline: Duration::from_secs(60), ..limits() };
+        let done = apply(&mut fake, &part(&[0], 0xaa), FIRST, 0, &limits).unwrap();
+        assert_eq!((done.attempts, done.outcome), (2, Outcome::Applied), "{offset}");
+    }
+}
+
+#[test]
+fn a_library_that_was_opened_again_has_lost_its_patch() {
+    let mut fake = process();
+    put(&mut fake, &part(&[0, 1], 0xaa), FIRST).unwrap();
+    fake.memory.get_mut(&BASE).unwrap().1 = image();
+    assert!(status(&mut fake).unwrap()[0].gone);
+    assert_eq!(take(&mut fake, FIRST).unwrap().outcome, Outcome::NotApplied);
+    let done = put(&mut fake, &part(&[0, 1], 0xaa), FIRST).unwrap();
+    assert_eq!((done.outcome, done.memory_bytes), (Outcome::Applied, 0));
+    assert_eq!(redirected(&fake), [Some(0xaa), Some(0xaa), None]);
+    assert!(!status(&mut fake).unwrap()[0].gone);
+}

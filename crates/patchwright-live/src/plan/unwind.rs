@@ -8,6 +8,7 @@ use crate::error::{LiveError, LiveErrorKind};
 use crate::import::Symbols;
 use crate::module::Module;
 use crate::target::{Call, Target};
+use crate::unwinder::in_static_program;
 
 use super::attempt::Patience;
 
@@ -21,11 +22,14 @@ pub(super) struct Registration {
 
 pub(super) fn frame_registration(target: &dyn Target, modules: &[Module]) -> Result<Registration, LiveError> {
     let Some(function) = Symbols::new(target, modules).find("__register_frame_info", "GCC_3.0") else {
+        if let Some((function, not_in)) = in_static_program(target, modules) {
+            return Ok(Registration { function, not_in });
+        }
         return Err(LiveError::new(
             LiveErrorKind::Unsupported,
             "exceptions may pass through the new code, and the process has no unwinder that could learn of it",
         )
-        .hint("programs that are linked statically are patched only if they are C"));
+        .hint("a program that is linked statically must keep its symbols, or be C"));
     };
     let inside = |module: &&Module| {
         let name = module.name.rsplit('/').next().unwrap_or_default();

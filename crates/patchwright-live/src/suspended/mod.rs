@@ -11,6 +11,7 @@
 //! switch stacks: a module calls a function that does, or a thread was seen on a stack that is not its own. In any
 //! other program a stack that is suspended between the search and the stop, some milliseconds, is not seen.
 
+mod left;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -22,8 +23,9 @@ use object::read::{File, Object as _, ObjectSymbol as _};
 use crate::import::Symbols;
 use crate::module::Module;
 use crate::stack::Zone;
-use crate::target::{Mapping, Target};
+use crate::target::{Mapping, Target, Thread};
 
+use left::Left;
 use scan::{Stack, Word, guard, scan, stack_at_end_of};
 
 /// Functions that programs which switch stacks call.
@@ -44,6 +46,8 @@ const SWITCHES: [&str; 10] = [
 const CONTEXT_IP: u64 = 40 + 8 * 16;
 const CONTEXT_FRACTIONS: u64 = 40 + 8 * 23;
 const CONTEXT_STATE: u64 = 424;
+/// From the place of a handler to the class, in the header that the C++ libraries put before an exception.
+const EXCEPTION_CLASS: u64 = 16;
 
 /// A word that leads into a changed function.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +85,11 @@ impl Suspended {
         Self { switches: switches_stacks(target, modules), ..Self::default() }
     }
 
+    /// Whether this is a program that switches stacks, as far as is known.
+    pub(crate) fn switches(&self) -> bool {
+        self.switches
+    }
+
     /// Searches while the process runs.
     pub(crate) fn before_the_stop(
         &mut self,
@@ -91,7 +100,7 @@ impl Suspended {
         self.guard = self.guard.or_else(|| guard(target, mappings));
         self.stacks = mappings.iter().filter_map(|mapping| stack_at_end_of(target, mapping)).collect();
         let own: Vec<(u64, u64)> = self.all_stacks(mappings).collect();
-        self.search(target, mappings, zones, &own, None)
+        self.search(target, mappings, zones, (&own, &[]), None)
     }
 
     /// Searches again, if this is a program of which that must be known, while the process is stopped. `ends` are the places
@@ -101,7 +110,7 @@ impl Suspended {
         target: &dyn Target,
         mappings: &[Mapping],
         zones: &[Zone],
-        ends: &[u64],
+        (threads, ends): (&[Thread], &[u64]),
         until: Instant,
     ) -> Result<Option<Resumption>, Unknown> {
         let has_end = |range: &(u64, u64)| ends.iter().any(|end| (range.0..range.1).contains(end));
@@ -114,7 +123,8 @@ impl Suspended {
         }
         let dead = self.stacks.iter().filter(|stack| stack.dead).map(|stack| stack.range);
         let own: Vec<(u64, u64)> = all.iter().copied().filter(has_end).chain(dead).collect();
-        self.search(target, mappings, zones, &own, Some(until))
+        let running: Vec<u64> = threads.iter().map(|thread| thread.sp).collect();
+        self.search(target, mappings, zones, (&own, &running), Some(until))
     }
 
     /// Whether an address is on the stack of a thread.
@@ -127,13 +137,14 @@ impl Suspended {
         first.map(|mapping| (mapping.start, mapping.end)).chain(self.stacks.iter().map(|stack| stack.range))
     }
 
-    /// Searches all writable private memory but for `own`: stacks that nobody comes back to but their threads.
+    /// Searches all writable private memory but for `own`: stacks that nobody comes back to but their threads. Stacks that
+    /// one of the stack pointers `running` is on were unwound.
     fn search(
         &mut self,
         target: &dyn Target,
         mappings: &[Mapping],
         zones: &[Zone],
-        own: &[(u64, u64)],
+        (own, running): (&[(u64, u64)], &[u64]),
         until: Option<Instant>,
     ) -> Result<Option<Resumption>, Unknown> {
         let found = scan(target, &without(mappings, own), zones, self.guard, until)?;
@@ -147,7 +158,16 @@ impl Suspended {
             own.extend(found.stacks.iter().filter(|stack| stack.dead).map(|stack| stack.range));
         }
         let inside = |address: u64| own.iter().any(|(start, end)| (*start..*end).contains(&address));
-        let counts = |word: &&Word| !inside(word.at) && !returns_to_own_stack(target, word, self.guard, inside);
+        let firsts = mappings.iter().filter(|mapping| mapping.name == "[stack]");
+        let firsts =
+            firsts.map(|mapping| (mapping.start, mapping.end)).chain(self.stacks.iter().map(|stack| stack.range));
+        let left = Left::new(target, &found.saved, self.guard, running, firsts.collect());
+        let counts = |word: &&Word| {
+            !inside(word.at)
+                && !left.is_dead(word.at)
+                && !is_in_exception(target, word.at)
+                && !returns_to_own_stack(target, word, self.guard, inside)
+        };
         let first = found.words.iter().find(counts);
         Ok(first.map(|word| Resumption { at: word.at, to: word.to, zone: word.zone }))
     }
@@ -173,6 +193,15 @@ fn returns_to_own_stack(target: &dyn Target, word: &Word, guard: Option<u64>, ow
             is_context && own(before)
         }
     }
+}
+
+/// Whether a word is the place in a handler where an exception of C++ was caught. It stays in memory that was given back.
+fn is_in_exception(target: &dyn Target, at: u64) -> bool {
+    let mut class = [0; 8];
+    let there = at.checked_add(EXCEPTION_CLASS).is_some_and(|at| target.read_exact(at, &mut class).is_ok());
+    // The last byte, which is the lowest, tells copies from the thrown object.
+    class[0] = 0;
+    there && (class == *b"\0++CCUNG" || class == *b"\0++CGNLC")
 }
 
 /// Writable private memory but for some stretches.

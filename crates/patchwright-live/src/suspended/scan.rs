@@ -1,4 +1,4 @@
-//! The search itself: words of memory, and the stacks of threads by what the C library keeps at their ends.
+//! The search itself: words of memory, saved registers, and the stacks of threads by what the C library keeps at their ends.
 
 use std::time::Instant;
 
@@ -6,7 +6,7 @@ use crate::module::word;
 use crate::stack::Zone;
 use crate::target::{Mapping, Target};
 
-use super::Unknown;
+use super::{CONTEXT_FRACTIONS, CONTEXT_STATE, Unknown};
 
 /// Read at once.
 const CHUNK: usize = 1 << 20;
@@ -37,9 +37,19 @@ pub(super) struct Word {
     pub(super) mangled: bool,
 }
 
+/// Registers that the C library saved, by where the stack pointer among them is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Saved {
+    /// In a `ucontext_t`, which begins here.
+    Context(u64),
+    /// In a jump buffer, mangled; the address of the stack pointer.
+    Jump(u64),
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) words: Vec<Word>,
+    pub(super) saved: Vec<Saved>,
     pub(super) stacks: Vec<Stack>,
     pub(super) read_bytes: u64,
 }
@@ -69,6 +79,7 @@ pub(super) fn scan(
         found.words.len() <= MAX_WORDS
     };
     let mut ends = Vec::new();
+    let mut saved = Vec::new();
     let mut read_bytes = 0;
     let mut buffer = vec![0; CHUNK];
     for (start, end) in stretches.iter().flat_map(|(start, end)| target.touched(*start, *end)) {
@@ -85,11 +96,19 @@ pub(super) fn scan(
                 if value.wrapping_sub(lowest) < span && !hit(address, value, false) {
                     return Err(Unknown::Many);
                 }
-                if let Some(guard) = guard
-                    && demangled(value, guard).wrapping_sub(lowest) < span
-                    && !hit(address, demangled(value, guard), true)
-                {
-                    return Err(Unknown::Many);
+                if let Some(guard) = guard {
+                    let plain = demangled(value, guard);
+                    if plain.wrapping_sub(lowest) < span && !hit(address, plain, true) {
+                        return Err(Unknown::Many);
+                    }
+                    // Of other words, one in a hundred thousand looks like an address when it is demangled.
+                    if plain >> 47 == 0 && saved.len() < MAX_WORDS {
+                        saved.push(Saved::Jump(address.wrapping_sub(8)));
+                    }
+                }
+                // A context leads to its own end.
+                if value.wrapping_sub(address) == CONTEXT_STATE - CONTEXT_FRACTIONS && saved.len() < MAX_WORDS {
+                    saved.push(Saved::Context(address.wrapping_sub(CONTEXT_FRACTIONS)));
                 }
                 // What the library keeps of a thread begins with its own address.
                 if value == address && ends.len() < MAX_WORDS {
@@ -103,6 +122,7 @@ pub(super) fn scan(
         }
     }
     found.stacks = ends.into_iter().filter_map(|address| stack_of(target, address)).collect();
+    found.saved = saved;
     found.read_bytes = read_bytes;
     Ok(found)
 }
@@ -118,7 +138,9 @@ fn stack_of(target: &dyn Target, address: u64) -> Option<Stack> {
     }
     let words: Vec<u64> = record.as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect();
     let range = words.windows(2).skip(4).find_map(|pair| {
-        let (start, end) = (pair[0], pair[0].checked_add(pair[1])?);
+        let (start, len) = (pair[0], pair[1]);
+        // Two words that are no start and length come before them, zeros and addresses.
+        let end = start.checked_add(len).filter(|_| start != 0 && (1..1 << 40).contains(&len))?;
         let fits = start % 4096 == 0 && end % 4096 == 0 && start < address && address < end;
         (fits && end - address <= END_OF_STACK).then_some((start, end))
     })?;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::{Resumption, Suspended, Unknown, scan, without};
 use crate::fake::Fake;
 use crate::stack::Zone;
-use crate::target::{Protection, Target as _};
+use crate::target::{Protection, Target as _, Thread};
 
 const CODE: u64 = 0x40_0000;
 const HEAP: u64 = 0x100_0000;
@@ -54,7 +54,7 @@ fn found(words: &[(u64, u64)], ends: &[u64]) -> [Option<(u64, u64)>; 2] {
     let mut suspended = Suspended { switches: true, ..Suspended::default() };
     let running = suspended.before_the_stop(&fake, &mappings, &zones()).unwrap();
     let until = Instant::now() + Duration::from_secs(60);
-    let stopped = suspended.at_the_stop(&fake, &mappings, &zones(), ends, until).unwrap();
+    let stopped = suspended.at_the_stop(&fake, &mappings, &zones(), (&[], ends), until).unwrap();
     [running, stopped].map(|found| found.map(|Resumption { at, to, .. }| (at, to)))
 }
 
@@ -78,6 +78,9 @@ fn words_that_lead_into_a_function_are_found_where_no_thread_is() {
         (&context(OWN + 0x3000), [None; 2]),
         (&jump(HEAP + 0x3000), both(HEAP + 0x48)),
         (&jump(FIRST + 0x200), [None; 2]),
+        // Where an exception was caught, in the header of an exception of GCC.
+        (&[(HEAP + 0x60, IN), (HEAP + 0x70, 0x474e_5543_432b_2b00)], [None; 2]),
+        (&[(HEAP + 0x60, IN), (HEAP + 0x70, 0x474e_5543_432b_2b01)], [None; 2]),
         // Not of a context: a local variable that leads to a thread's stack, and a return address behind it.
         (&[(HEAP + 0x60, OWN + 0x3000), (HEAP + 0x68, IN)], both(HEAP + 0x68)),
     ] {
@@ -101,14 +104,15 @@ fn a_program_that_is_seen_to_switch_stacks_is_searched_at_the_stop() {
     assert_eq!(suspended.before_the_stop(&fake, &mappings, &zones()), Ok(None));
     put(&mut fake, HEAP + 8, IN);
     let until = Instant::now() + Duration::from_secs(60);
-    let quiet = suspended.at_the_stop(&fake, &mappings, &zones(), &[FIRST + 8], until);
+    let quiet = suspended.at_the_stop(&fake, &mappings, &zones(), (&[], &[FIRST + 8]), until);
     assert_eq!(quiet, Ok(None), "nothing is read of a program that does not switch");
-    let seen = suspended.at_the_stop(&fake, &mappings, &zones(), &[HEAP + 0x3000], until);
+    let seen = suspended.at_the_stop(&fake, &mappings, &zones(), (&[], &[HEAP + 0x3000]), until);
     assert_eq!(seen.unwrap().map(|found| found.at), Some(HEAP + 8));
     // From then on.
-    let seen = suspended.at_the_stop(&fake, &mappings, &zones(), &[FIRST + 8], until);
+    let seen = suspended.at_the_stop(&fake, &mappings, &zones(), (&[], &[FIRST + 8]), until);
     assert_eq!(seen.unwrap().map(|found| found.at), Some(HEAP + 8));
-    let late = suspended.at_the_stop(&fake, &mappings, &zones(), &[FIRST + 8], Instant::now() - Duration::from_secs(1));
+    let late =
+        suspended.at_the_stop(&fake, &mappings, &zones(), (&[], &[FIRST + 8]), Instant::now() - Duration::from_secs(1));
     assert_eq!(late, Err(Unknown::Late(0)));
 }
 
@@ -139,5 +143,60 @@ fn stretches_are_cut_out_of_memory() {
         (vec![(HEAP + 0x1000, HEAP + 0x2000)], vec![(HEAP, HEAP + 0x1000), (HEAP + 0x2000, HEAP + 0x4000)]),
     ] {
         assert_eq!(without(&mappings, &but), [expect, rest.to_vec()].concat(), "{but:x?}");
+    }
+}
+
+/// A context whose stack is `stack`, left at `pointer` to go on at `instruction`.
+fn context(at: u64, stack: (u64, u64), pointer: u64, instruction: u64) -> Vec<(u64, u64)> {
+    let (start, len) = (stack.0, stack.1 - stack.0);
+    vec![(at + 16, start), (at + 32, len), (at + 160, pointer), (at + 168, instruction), (at + 224, at + 424)]
+}
+
+#[test]
+fn what_is_below_the_end_of_a_stack_that_was_left_is_dead() {
+    const STACK: (u64, u64) = (HEAP + 0x1000, HEAP + 0x3000);
+    const ENDS: [u64; 1] = [FIRST + 0x3000];
+    // A call of five bytes, after which it goes on.
+    let code = vec![(CODE + 0x800, 0xe8 << 40)];
+    let after_call = CODE + 0x80a;
+    let made = CODE + 0x900;
+    let jump = |at: u64, pointer: u64| vec![(at, mangled(pointer)), (at + 8, mangled(after_call))];
+    for (contexts, at, expect) in [
+        (context(HEAP + 0x100, STACK, HEAP + 0x2000, after_call), HEAP + 0x1ff8, None),
+        (context(HEAP + 0x100, STACK, HEAP + 0x2000, after_call), HEAP + 0x2008, Some(HEAP + 0x2008)),
+        // Outside this stack.
+        (context(HEAP + 0x100, STACK, HEAP + 0x2000, after_call), HEAP + 0xff8, Some(HEAP + 0xff8)),
+        // Made, and entered by other means.
+        (context(HEAP + 0x100, STACK, HEAP + 0x2ff8, made), HEAP + 0x1ff8, Some(HEAP + 0x1ff8)),
+        (
+            [context(HEAP + 0x100, STACK, HEAP + 0x2ff8, made), jump(HEAP + 0x500, HEAP + 0x2000)].concat(),
+            HEAP + 0x1ff8,
+            None,
+        ),
+        // The lowest end counts.
+        (
+            [context(HEAP + 0x100, STACK, HEAP + 0x2800, after_call), jump(HEAP + 0x500, HEAP + 0x2000)].concat(),
+            HEAP + 0x2400,
+            Some(HEAP + 0x2400),
+        ),
+    ] {
+        let words = [contexts, vec![(at, IN)]].concat();
+        let mut fake = process(&words);
+        fake.add(CODE, vec![0; 0x1000], Protection::TEXT, "/bin/program", (1, 7));
+        for (address, value) in &code {
+            put(&mut fake, *address, *value);
+        }
+        let mappings = fake.mappings().unwrap();
+        let mut suspended = Suspended { switches: true, ..Suspended::default() };
+        let running = suspended.before_the_stop(&fake, &mappings, &zones()).unwrap();
+        let until = Instant::now() + Duration::from_secs(60);
+        let stopped = suspended.at_the_stop(&fake, &mappings, &zones(), (&[], &ENDS), until).unwrap();
+        assert_eq!([running, stopped].map(|found| found.map(|found| found.at)), [expect; 2], "{words:x?}");
+        // A thread is on that stack, and was unwound.
+        let threads = [Thread { id: 1, ip: CODE, sp: HEAP + 0x2c00, bp: 0 }];
+        let ends = [HEAP + 0x2fe0, FIRST + 0x3000];
+        let stopped = suspended.at_the_stop(&fake, &mappings, &zones(), (&threads, &ends), until).unwrap();
+        let outside = expect.filter(|at| *at < STACK.0);
+        assert_eq!(stopped.map(|found| found.at), outside, "{words:x?}");
     }
 }

@@ -9,13 +9,15 @@ mod gadgets;
 mod inject;
 mod kernel;
 mod maps;
-mod poke;
 mod pages;
+mod poke;
 mod process;
 mod registers;
 mod signals;
 mod threads;
+mod turn;
 
 pub use discover::{Seen, find_build, seen};
 pub use process::Process;
 pub use signals::SignalsHeld;
+pub use turn::Turn;

@@ -6,12 +6,12 @@
 //! | `flags` | of the compiler; the new version gets `-DNEW`, or `--cfg new` |
 //! | `library` | a library (`-DLIBRARY`) that a program of the same source opens; the library is patched |
 //! | `strip` | what runs has no symbols |
-//! | `needs` | `root`, `avx` |
+//! | `needs` | `root`, `avx`, `m32` (a compiler for 32 bits), `lld` |
 //! | `before`, `after`, `reverted` | a line that the process prints then; `reverted` is `before` if it is not said |
 //! | `times` | how often it is patched and taken back |
 //! | `functions` | the closed set |
 //! | `refuse-diff`, `refuse-apply` | what the refusal says |
-//! | `refuse-kind` | `busy` if it is not said, or `io` |
+//! | `refuse-kind` | `busy` if it is not said, `io`, or `malformed` |
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -23,9 +23,13 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start(program: &Path, argument: Option<&Path>) -> Self {
-        let mut command = Command::new(program);
-        command.args(argument).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+        Self::of(Command::new(program).args(argument))
+    }
+
+    /// Whatever a command starts.
+    pub(crate) fn of(command: &mut Command) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let seen = Arc::new((Mutex::new(Seen::default()), Condvar::new()));
         let (out, shared) = (child.stdout.take().unwrap(), Arc::clone(&seen));
         std::thread::spawn(move || {
@@ -42,6 +46,27 @@ impl Running {
 
     pub(crate) fn pid(&self) -> i32 {
         i32::try_from(self.child.id()).unwrap()
+    }
+
+    /// The rest of the first line that begins so.
+    pub(crate) fn told(&self, prefix: &str) -> String {
+        let (lock, bell) = &*self.seen;
+        let end = Instant::now() + PATIENCE;
+        let mut seen = lock.lock().unwrap();
+        loop {
+            if let Some(rest) = seen.lines.iter().find_map(|line| line.strip_prefix(prefix)) {
+                return rest.to_owned();
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            assert!(!seen.ended && !left.is_zero(), "no line begins with {prefix:?}: {:#?}", seen.lines);
+            seen = bell.wait_timeout(seen, left).unwrap().0;
+        }
+    }
+
+    /// Sends it a signal, by its name.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status().unwrap();
+        assert!(sent.success());
     }
 
     /// How many lines there are by now.

@@ -198,7 +198,7 @@ fn a_breakpoint_in_a_changed_function_is_noticed() {
 }
 
 /// The address of a symbol, as `nm` tells it.
-fn symbol(program: &Path, name: &str) -> u64 {
+pub(super) fn symbol(program: &Path, name: &str) -> u64 {
     let told = Command::new("nm").arg(program).output().unwrap();
     let told = String::from_utf8(told.stdout).unwrap();
     let line = told.lines().find(|line| line.ends_with(&format!(" {name}"))).unwrap();
