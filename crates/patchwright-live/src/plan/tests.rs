@@ -255,6 +255,38 @@ fn new_code_in_use_is_not_taken_away() {
 }
 
 #[test]
+fn status_names_who_is_in_the_way_without_a_stop() {
+    let mut fake = process();
+    put(&mut fake, &part(&[0, 1], 0xaa), FIRST).unwrap();
+    let (start, _) = fake.memory.iter().find(|(_, (mapping, _))| mapping.protection == Protection::TEXT).unwrap();
+    let new = start + 32 + 4;
+    for (state, ip, word, expect) in [
+        (State::Active, new, 0, Some("thread 7 (thread-7) is in f1 at +0x4")),
+        (
+            State::Active,
+            BASE + 0x1800,
+            new,
+            Some("a word in memory, which may be a return address is in f1 at +0x4 in a call"),
+        ),
+        (State::Active, BASE + FUNCTIONS[1] + 4, 0, None),
+        (State::Idle, BASE + FUNCTIONS[1] + 4, 0, Some("thread 7 (thread-7) is in f1 at +0x4")),
+        (State::Idle, new, 0, None),
+    ] {
+        fake.threads = vec![vec![]];
+        if state == State::Idle {
+            take(&mut fake, FIRST).unwrap();
+        }
+        fake.threads = vec![vec![at(ip)]];
+        fake.memory.get_mut(&STACK).unwrap().1[0x1010..0x1018].copy_from_slice(&word.to_le_bytes());
+        let stops = fake.stops;
+        let listed = status(&mut fake).unwrap();
+        let pinned: Vec<String> = listed[0].pinned.iter().map(ToString::to_string).collect();
+        assert_eq!((listed[0].state, pinned.first().map(String::as_str)), (state, expect), "{ip:#x} {word:#x}");
+        assert_eq!(fake.stops, stops);
+    }
+}
+
+#[test]
 fn code_that_is_not_what_the_build_has_is_refused() {
     let mut fake = process();
     fake.memory.get_mut(&BASE).unwrap().1[0x1050] = 0xcc;

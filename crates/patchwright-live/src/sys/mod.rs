@@ -1,5 +1,11 @@
 //! Processes of Linux on x86-64: files below `/proc`, and ptrace.
 //!
+//! - `process`, `maps`: memory, read and written; `poke` where the kernel lets only debuggers write;
+//! - `threads`: seized, stopped, let go;
+//! - `inject`, `gadgets`: calls that a thread makes for us, and `frame`: how it gets back without us;
+//! - `registers`: system calls that a stop has interrupted;
+//! - `discover`, `signals`: which processes run a build; signals that we hold back.
+//!
 //! The only code that is not wholly safe: calls to the kernel that `nix` has no safe face for. None of them touches
 //! memory of ours beyond the arguments that the same function owns.
 

@@ -1,12 +1,11 @@
-//! Signals that would end this program while a thread of another runs with registers of ours.
+//! Signals that would end this program in the middle of its work on another.
 
 use nix::sys::signal::{SigSet, Signal};
 
 /// Holds back SIGINT, SIGTERM and SIGHUP of this thread, and of threads that it starts, until it is dropped; one that came
 /// meanwhile is delivered then.
 ///
-/// Nothing holds SIGKILL back: whoever sends it in one of the moments that a thread of the process makes a system call
-/// for us leaves that thread with registers that are not its own.
+/// Nothing holds SIGKILL back; what it leaves, the next call finishes.
 #[derive(Debug)]
 pub struct SignalsHeld {
     before: Option<SigSet>,
