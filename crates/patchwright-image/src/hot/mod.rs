@@ -5,7 +5,7 @@
 //! differs, and all of them are switched together. The steps, file by file:
 //!
 //! - `program`: sections, symbols, relocations that the linker kept or that can be inferred, what the loader fills in;
-//!   `handlers`: what tables of exception handlers refer to;
+//!   `handlers`: what tables of exception handlers refer to; `objects`: relocations of what was linked;
 //! - `piece`: a function or datum as bytes and references by identity;
 //! - `twins`: which old function or datum is which new one;
 //! - `likeness`: whether they are the same;
@@ -20,6 +20,7 @@ mod closed;
 mod handlers;
 mod likeness;
 mod objections;
+mod objects;
 mod piece;
 mod program;
 mod site;
@@ -35,6 +36,8 @@ use rayon::prelude::*;
 
 use crate::error::ImageError;
 use crate::image::Image;
+
+pub use objects::ObjectFile;
 
 use build::Builder;
 use closed::closed_set;
@@ -132,18 +135,39 @@ impl Case {
 
 /// Compares two builds of a program and makes the hot part that leads from one to the other.
 ///
-/// Both must be ELF programs or libraries for x86-64 with symbols, a build identity, and the relocations that
-/// `-Wl,--emit-relocs` keeps.
+/// Both must be ELF programs or libraries for x86-64 with symbols and a build identity, and have the relocations that
+/// `-Wl,--emit-relocs` keeps or be position-independent.
 ///
 /// # Errors
 /// See [`HotError`].
 pub fn build(old: &[u8], new: &[u8]) -> Result<HotBuild, HotError> {
+    build_linked(Linked { file: old, objects: &[] }, Linked { file: new, objects: &[] })
+}
+
+/// A linked program or library, and what it was linked from.
+#[derive(Clone, Copy, Debug)]
+pub struct Linked<'data> {
+    /// The program.
+    pub file: &'data [u8],
+    /// Objects and archives, with those that it has nothing of; none where they are not at hand.
+    pub objects: &'data [ObjectFile],
+}
+
+/// Like [`build`], with the objects that the builds were linked from. They tell the references of a program that was
+/// linked without `-Wl,--emit-relocs`.
+///
+/// # Errors
+/// See [`HotError`]; objects that are not those of the program are one.
+pub fn build_linked(old: Linked<'_>, new: Linked<'_>) -> Result<HotBuild, HotError> {
+    let (old_objects, new_objects) = (old.objects, new.objects);
+    let (old, new) = (old.file, new.file);
     let of_old = |error| HotError::Image { old: true, error };
     let of_new = |error| HotError::Image { old: false, error };
-    let (old_side, _) = read(old).map_err(of_old)?;
-    let (new_side, new_frames) = read(new).map_err(of_new)?;
+    let mut objections = Vec::new();
+    let (old_side, _) = read(old, old_objects, &mut objections).map_err(of_old)?;
+    let (new_side, new_frames) = read(new, new_objects, &mut objections).map_err(of_new)?;
     let mut warnings = Vec::new();
-    let mut objections = identities(&old_side, &new_side);
+    objections.extend(identities(&old_side, &new_side));
     let comparison = correlate(&old_side, &new_side);
     let (included, line_only, parts) = closed_set(&comparison, &mut objections);
     objections.extend(data_objections(&comparison));
@@ -173,8 +197,12 @@ pub fn build(old: &[u8], new: &[u8]) -> Result<HotBuild, HotError> {
 }
 
 /// Reads a program, all its functions, and its unwind data.
-fn read(bytes: &[u8]) -> Result<(Side<'_>, Vec<Frame<'_>>), ImageError> {
-    let mut program = Program::read(bytes)?;
+fn read<'data>(
+    bytes: &'data [u8],
+    objects: &[ObjectFile],
+    objections: &mut Vec<HotObjection>,
+) -> Result<(Side<'data>, Vec<Frame<'data>>), ImageError> {
+    let mut program = Program::read(bytes, !objects.is_empty())?;
     let file = File::parse(bytes)?;
     let frames = match file.section_by_name(".eh_frame") {
         Some(section) => match section.data()? {
@@ -187,6 +215,9 @@ fn read(bytes: &[u8]) -> Result<(Side<'_>, Vec<Frame<'_>>), ImageError> {
     program.anchors.extend(handlers.values());
     if program.references == References::Decoded {
         program.infer(handlers.values().copied());
+        if !objects.is_empty() {
+            objections.extend(program.link(objects)?);
+        }
     }
     let pieces: Vec<_> =
         (0..program.functions.len()).into_par_iter().map(|index| program.function_piece(index)).collect();
@@ -255,10 +286,13 @@ fn needs_unwind(old: &Program<'_>, new: &Program<'_>) -> bool {
 fn code_pointers(program: &Program<'_>) -> Vec<u64> {
     let in_code = |address: &u64| program.section_at(*address).is_some_and(|section| section.executable);
     let mut pointers: Vec<u64> = program.anchors.iter().copied().filter(in_code).collect();
-    // Entries of jump tables count from the table, which begins where something refers to.
+    // Entries of jump tables count from the table, which begins where something refers to. Unwind data are no such
+    // table: they name the starts of functions, and count from themselves.
     for (at, _) in program.kept.iter().filter(|(_, kept)| kept.kind == object::elf::R_X86_64_PC32) {
         if let Some(section) = program.section_at(*at)
             && !section.executable
+            && !section.name.starts_with(".eh_frame")
+            && !section.name.starts_with(".gcc_except_table")
             && let Some(start) = program.anchors.range(..=*at).next_back()
         {
             let value = program.bytes(*at, 4).first_chunk().map_or(0, |bytes| i32::from_le_bytes(*bytes));

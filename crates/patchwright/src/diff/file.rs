@@ -78,7 +78,7 @@ pub(super) fn diff(
         let manifest = Manifest::File(FilePatch { new: new_file.clone(), olds: versions });
         add_manifest(container, &manifest, olds.len(), patch)?;
         for old in olds.iter().filter(|_| options.hot) {
-            let built = hot::build(&old.path, new)?;
+            let built = hot::build(&old.path, new, options)?;
             warnings.extend(built.warnings.iter().map(|warning| format!("{}: {warning}", old.path.display())));
             hot.push(hot_report(&built.part, built.line_only));
             let blob = built.part.encode();
