@@ -139,6 +139,12 @@ fn damaged_objects_are_refused_or_read() {
     let folder = tempfile::tempdir().unwrap();
     let with = |version| compile(folder.path(), version, &["-fno-pie"], &["-no-pie"]);
     let (Some(old), Some(new)) = (with("OLD"), with("NEW")) else { return };
+    // Symbols and relocations that lie beyond everything.
+    for at in (0..old.objects[1].data.len() - 8).step_by(8) {
+        let mut objects = old.objects.clone();
+        objects[1].data[at..at + 8].copy_from_slice(&(u64::MAX - 7).to_le_bytes());
+        let _ = part(&Built { program: old.program.clone(), objects }, &new);
+    }
     let mut state = 0x1234_5678_9abc_def1_u64;
     let mut random = |below: usize| {
         state ^= state << 13;

@@ -225,7 +225,7 @@ impl<'p, 'o, 'data> Links<'p, 'o, 'data> {
             let inside = object.symbols.iter().filter(|symbol| {
                 symbol.section == Some(id.1)
                     && symbol.named
-                    && (symbol.value..symbol.value + symbol.size.max(1)).contains(at)
+                    && (symbol.value..symbol.value.saturating_add(symbol.size.max(1))).contains(at)
             });
             for symbol in inside {
                 let known = self.names.get(symbol.name.as_str()).map(Vec::as_slice).unwrap_or_default();

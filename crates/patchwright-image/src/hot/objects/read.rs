@@ -126,6 +126,8 @@ fn object(name: String, bytes: &[u8]) -> Result<Option<Object<'_>>, ImageError> 
             object.file = Some(name.clone()).filter(|name| !name.is_empty());
         }
         let section = Some(usize::from(symbol.st_shndx(LE).0)).and_then(|index| own(SectionIndex(index)));
+        // A symbol beyond its section is no place in it.
+        let section = section.filter(|index| symbol.st_value(LE) <= object.sections[*index].size);
         object.symbols.push(Symbol {
             named: !name.is_empty() && !matches!(kind, elf::STT_SECTION | elf::STT_FILE),
             name,

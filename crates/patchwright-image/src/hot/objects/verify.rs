@@ -33,11 +33,14 @@ fn first_difference(bytes: &[u8], linked: &[u8], from: usize, to: usize) -> Opti
     pairs.into_iter().position(|(one, other)| one != other).map(|at| (from + at) as u64)
 }
 
+/// Whether a linker makes the second of the first.
+type Form = dyn Fn(&[u8], &[u8]) -> bool;
+
 /// From where to where a relocation lets bytes differ.
 fn stretch(relocation: &Relocation, field: usize, bytes: &[u8], linked: &[u8]) -> (usize, usize) {
     let plain = |len: usize| (field, field.saturating_add(len));
     // The form in the object before the field, and those that linkers make of it.
-    let made = |before: usize, len: usize, forms: &[&dyn Fn(&[u8], &[u8]) -> bool]| {
+    let made = |before: usize, len: usize, forms: &[&Form]| {
         let from = field.saturating_sub(before);
         let to = field.saturating_add(len);
         let (Some(was), Some(is)) = (bytes.get(from..to), linked.get(from..to)) else { return plain(4) };
@@ -93,11 +96,7 @@ fn load(was: &[u8], is: &[u8]) -> bool {
 
 /// `call *x@GOTPCREL(%rip)` made `addr32 call x`, `jmp *x@GOTPCREL(%rip)` made `jmp x; nop`.
 fn branch(was: &[u8], is: &[u8]) -> bool {
-    match (was, is) {
-        ([0xff, 0x15, ..], [0x67, 0xe8, ..] | [0xe8, .., 0x90]) => true,
-        ([0xff, 0x25, ..], [0xe9, .., 0x90]) => true,
-        _ => false,
-    }
+    matches!((was, is), ([0xff, 0x15, ..], [0x67, 0xe8, ..] | [0xe8, .., 0x90]) | ([0xff, 0x25, ..], [0xe9, .., 0x90]))
 }
 
 /// `mov x@gottpoff(%rip), %r` made `mov $x, %r`; `add` made `lea x(%r), %r` or `add $x, %r`.
