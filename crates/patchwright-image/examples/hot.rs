@@ -1,20 +1,33 @@
-//! Shows what the hot build finds: `cargo run --example hot -- OLD NEW [PART]`, and writes the part.
+//! Shows what the hot build finds: `cargo run --example hot -- OLD NEW [PART [OLD-OBJECTS NEW-OBJECTS]]`, and writes the
+//! part. The objects of a build are all files of one folder.
 
 use std::process::ExitCode;
 
-use patchwright_image::hot::{HotError, build};
+use patchwright_image::hot::{HotError, Linked, ObjectFile, build_linked};
 
 fn main() -> ExitCode {
     let paths: Vec<_> = std::env::args_os().skip(1).collect();
     let [old, new, rest @ ..] = paths.as_slice() else {
-        eprintln!("hot OLD NEW [PART]");
+        eprintln!("hot OLD NEW [PART [OLD-OBJECTS NEW-OBJECTS]]");
         return ExitCode::from(2);
     };
     let (Ok(old), Ok(new)) = (std::fs::read(old), std::fs::read(new)) else {
         eprintln!("a file cannot be read");
         return ExitCode::from(5);
     };
-    match build(&old, &new) {
+    let objects = |at: usize| match rest.get(at).map(std::fs::read_dir) {
+        Some(Ok(files)) => files
+            .flatten()
+            .filter_map(|file| {
+                let name = file.file_name().to_string_lossy().into_owned();
+                Some(ObjectFile { name, data: std::fs::read(file.path()).ok()? })
+            })
+            .collect(),
+        _ => Vec::new(),
+    };
+    let (old_objects, new_objects) = (objects(1), objects(2));
+    let old = Linked { file: &old, objects: &old_objects };
+    match build_linked(old, Linked { file: &new, objects: &new_objects }) {
         Ok(made) => {
             for function in &made.part.functions {
                 println!("{}: {}", function.name, function.why);

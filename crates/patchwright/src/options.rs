@@ -27,8 +27,13 @@ pub struct DiffOptions {
     /// The format of the patch.
     pub format: PatchFormat,
     /// Whether running processes can get it too. Only for single files, of which all versions are ELF programs or
-    /// libraries linked with their relocations kept: see `docs/guide/patch-a-process.md`.
+    /// libraries: see `docs/guide/patch-a-process.md`.
     pub hot: bool,
+    /// A folder of the objects that the old version was linked from, for the hot part; archives count too. Only with
+    /// one old version, and with `new_objects`.
+    pub old_objects: Option<PathBuf>,
+    /// Likewise of the new version.
+    pub new_objects: Option<PathBuf>,
 }
 
 /// The format of a patch.

@@ -36,6 +36,10 @@ const EXAMPLES: Examples = &[
     ),
     ("A patch that is applied as quickly as can be", "patchwright diff app-1.0 app-1.1 -o fix.pwp --profile fast"),
     ("A patch for the file and for running processes", "patchwright diff app-1.0 app-1.1 -o fix.pwp --hot"),
+    (
+        "The same without relocations in the program, from the objects of both builds",
+        "patchwright diff app-1.0 app-1.1 -o fix.pwp --hot --old-objects build-1.0 --new-objects build-1.1",
+    ),
     ("Folders", "patchwright diff tree-1.0/ tree-1.1/ -o fix.pwp --regions regions.toml"),
 ];
 
@@ -87,9 +91,18 @@ pub(crate) struct Args {
     format: Format,
     /// Make a part for running processes too, so that `apply --running` and `apply --pid` work
     ///
-    /// Single files only: ELF programs and libraries for x86-64, all versions linked with -Wl,--emit-relocs.
+    /// Single files only: ELF programs and libraries for x86-64 with symbols, linked with -Wl,--emit-relocs if that can
+    /// be; without it, position-independent ones, or those whose objects are given.
     #[arg(long)]
     hot: bool,
+    /// The objects that OLD was linked from, in a folder and the folders in it; archives too
+    ///
+    /// For --hot without -Wl,--emit-relocs. Only with one OLD, and with --new-objects.
+    #[arg(long, value_name = "DIR", requires_all = ["hot", "new_objects"])]
+    old_objects: Option<PathBuf>,
+    /// The objects that NEW was linked from, likewise
+    #[arg(long, value_name = "DIR", requires_all = ["hot", "old_objects"])]
+    new_objects: Option<PathBuf>,
     #[command(flatten)]
     pa19: Pa19Args,
 }
@@ -120,6 +133,8 @@ impl Args {
             format,
             profile,
             hot: self.hot,
+            old_objects: self.old_objects.clone(),
+            new_objects: self.new_objects.clone(),
             ..DiffOptions::default()
         };
         for text in &self.ignore {

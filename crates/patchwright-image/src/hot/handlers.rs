@@ -93,7 +93,8 @@ fn read(bytes: &[u8]) -> Option<Vec<(usize, elf::RelocationType)>> {
     let most = most(&mut head, bytes, base)?;
     let kind = match encoding & 0x7f {
         0x1b => elf::R_X86_64_PC32,
-        // Addresses are the loader's business, if they are not four bytes of a program at a fixed place.
+        0x03 => elf::R_X86_64_32,
+        // Whole addresses are the loader's business.
         _ => return Some(Vec::new()),
     };
     let fields = (1..=most).map_while(|index| base.checked_sub(4 * index));

@@ -5,7 +5,7 @@
 //! differs, and all of them are switched together. The steps, file by file:
 //!
 //! - `program`: sections, symbols, relocations that the linker kept or that can be inferred, what the loader fills in;
-//!   `handlers`: what tables of exception handlers refer to;
+//!   `handlers`: what tables of exception handlers refer to; `objects`: relocations of what was linked;
 //! - `piece`: a function or datum as bytes and references by identity;
 //! - `twins`: which old function or datum is which new one;
 //! - `likeness`: whether they are the same;
@@ -21,6 +21,7 @@ mod handlers;
 mod likeness;
 mod lines;
 mod objections;
+mod objects;
 mod piece;
 mod program;
 mod site;
@@ -36,6 +37,8 @@ use rayon::prelude::*;
 
 use crate::error::ImageError;
 use crate::image::Image;
+
+pub use objects::ObjectFile;
 
 use build::Builder;
 use closed::closed_set;
@@ -133,19 +136,40 @@ impl Case {
 
 /// Compares two builds of a program and makes the hot part that leads from one to the other.
 ///
-/// Both must be ELF programs or libraries for x86-64 with symbols, a build identity, and the relocations that
-/// `-Wl,--emit-relocs` keeps.
+/// Both must be ELF programs or libraries for x86-64 with symbols and a build identity, and have the relocations that
+/// `-Wl,--emit-relocs` keeps or be position-independent.
 ///
 /// # Errors
 /// See [`HotError`].
 pub fn build(old: &[u8], new: &[u8]) -> Result<HotBuild, HotError> {
+    build_linked(Linked { file: old, objects: &[] }, Linked { file: new, objects: &[] })
+}
+
+/// A linked program or library, and what it was linked from.
+#[derive(Clone, Copy, Debug)]
+pub struct Linked<'data> {
+    /// The program.
+    pub file: &'data [u8],
+    /// Objects and archives, with those that it has nothing of; none where they are not at hand.
+    pub objects: &'data [ObjectFile],
+}
+
+/// Like [`build`], with the objects that the builds were linked from. They tell the references of a program that was
+/// linked without `-Wl,--emit-relocs`.
+///
+/// # Errors
+/// See [`HotError`]; objects that are not those of the program are one.
+pub fn build_linked(old: Linked<'_>, new: Linked<'_>) -> Result<HotBuild, HotError> {
+    let (old_objects, new_objects) = (old.objects, new.objects);
+    let (old, new) = (old.file, new.file);
     let of_old = |error| HotError::Image { old: true, error };
     let of_new = |error| HotError::Image { old: false, error };
-    let (mut old_side, _) = read(old).map_err(of_old)?;
-    let (mut new_side, new_frames) = read(new).map_err(of_new)?;
+    let mut objections = Vec::new();
+    let (mut old_side, _) = read(old, old_objects, &mut objections).map_err(of_old)?;
+    let (mut new_side, new_frames) = read(new, new_objects, &mut objections).map_err(of_new)?;
     lines::mark((&mut old_side, old), (&mut new_side, new));
     let mut warnings = Vec::new();
-    let mut objections = identities(&old_side, &new_side);
+    objections.extend(identities(&old_side, &new_side));
     let comparison = correlate(&old_side, &new_side);
     let (included, line_only, parts) = closed_set(&comparison, &mut objections);
     objections.extend(data_objections(&comparison));
@@ -175,8 +199,12 @@ pub fn build(old: &[u8], new: &[u8]) -> Result<HotBuild, HotError> {
 }
 
 /// Reads a program, all its functions, and its unwind data.
-fn read(bytes: &[u8]) -> Result<(Side<'_>, Vec<Frame<'_>>), ImageError> {
-    let mut program = Program::read(bytes)?;
+fn read<'data>(
+    bytes: &'data [u8],
+    objects: &[ObjectFile],
+    objections: &mut Vec<HotObjection>,
+) -> Result<(Side<'data>, Vec<Frame<'data>>), ImageError> {
+    let mut program = Program::read(bytes, !objects.is_empty())?;
     let file = File::parse(bytes)?;
     let frames = match file.section_by_name(".eh_frame") {
         Some(section) => match section.data()? {
@@ -189,6 +217,9 @@ fn read(bytes: &[u8]) -> Result<(Side<'_>, Vec<Frame<'_>>), ImageError> {
     program.anchors.extend(handlers.values());
     if program.references == References::Decoded {
         program.infer(handlers.values().copied());
+        if !objects.is_empty() {
+            objections.extend(program.link(objects)?);
+        }
     }
     let pieces: Vec<_> =
         (0..program.functions.len()).into_par_iter().map(|index| program.function_piece(index)).collect();

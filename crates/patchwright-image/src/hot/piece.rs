@@ -311,7 +311,8 @@ impl<'data> Program<'data> {
             }
             elf::R_X86_64_TLSLD | elf::R_X86_64_PC32 | elf::R_X86_64_PLT32 => return,
             elf::R_X86_64_DTPOFF32 => return self.read_thread(at, value, self.is_program(), piece),
-            elf::R_X86_64_NONE => return,
+            // The second marks an instruction; it changes no field.
+            elf::R_X86_64_NONE | elf::R_X86_64_TLSDESC_CALL => return,
             other => {
                 let field = Field::Unknown(other.0);
                 piece.references.push(self.reference(at, field, Use::Address, kept.target, 0, None));

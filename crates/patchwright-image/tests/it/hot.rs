@@ -1,5 +1,6 @@
 //! The hot build on what compilers make, and on what is left of it when it is damaged.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -76,6 +77,43 @@ fn what_is_missing_is_said() {
         let HotError::Image { old: true, error } = build(&old, &new).unwrap_err() else { panic!("another error") };
         assert!(error.message.contains(expect), "{error}");
     }
+}
+
+#[test]
+fn programs_of_32_bits_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some((old, new)) = compile(folder.path(), &["-Wl,--emit-relocs"]) else { return };
+    // What x32 and i386 have in common.
+    let narrow = [&b"\x7fELF\x01"[..], &new[5..]].concat();
+    let HotError::Image { old: false, error } = build(&old, &narrow).unwrap_err() else { panic!("another error") };
+    assert!(error.message.contains("a program of 32 bits (x32 included)"), "{error}");
+}
+
+/// Functions that a linker gave one code are patched if all change alike, and refused if one does.
+#[test]
+fn folded_functions_change_together_or_not_at_all() {
+    const FOLDED: &str = "int shared; __attribute__((noinline)) int one(int n) { return n * 3 + shared + ONE; }\n\
+        __attribute__((noinline)) int two(int n) { return n * 3 + shared + TWO; }\n\
+        int main(int n, char **a) { return one(n) + two(n + 1); }\n";
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("folded.c"), FOLDED).unwrap();
+    let compile = |one: u32, two: u32| {
+        let output = folder.path().join(format!("{one}-{two}"));
+        let mut clang = Command::new("clang-19");
+        clang.args(["-O2", "-ffunction-sections", "-fuse-ld=lld", "-Wl,--icf=all", "-Wl,--emit-relocs"]);
+        clang.arg(format!("-Wl,--build-id=0x{one:04x}{two:04x}"));
+        clang.args([format!("-DONE={one}"), format!("-DTWO={two}")]).arg("-o").arg(&output).arg("folded.c");
+        let ran = clang.current_dir(folder.path()).output().ok()?;
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        fs::read(output).ok()
+    };
+    let (Some(old), Some(both), Some(half)) = (compile(1, 1), compile(2, 2), compile(2, 1)) else { return };
+    let made = build(&old, &both).unwrap();
+    let names: Vec<&str> = made.part.functions.iter().map(|function| function.name.as_str()).collect();
+    assert_eq!(names, ["one"], "one code under two names");
+    let HotError::Refused(objections) = build(&old, &half).unwrap_err() else { panic!("another error") };
+    let folded = objections.iter().find(|one| one.case == Case::Folded).unwrap_or_else(|| panic!("{objections:?}"));
+    assert!(folded.reason.contains("share one code in the old build and no longer do"), "{}", folded.reason);
 }
 
 /// Any byte of headers, symbols and relocations may be wrong: an error or a part, never a panic.

@@ -4,6 +4,7 @@
 
 mod hostile;
 mod hot;
+mod hot_objects;
 mod pe;
 mod prepare;
 mod rules;

@@ -92,7 +92,7 @@ pub(super) fn diff(
         add_manifest(container, &manifest, olds.len(), patch)?;
         account::add(container, accounts, patch)?;
         for old in olds.iter().filter(|_| options.hot) {
-            let built = hot::build(&old.path, new)?;
+            let built = hot::build(&old.path, new, options)?;
             warnings.extend(built.warnings.iter().map(|warning| format!("{}: {warning}", old.path.display())));
             hot.push(hot_report(&built.part, built.line_only));
             let blob = built.part.encode();

@@ -39,6 +39,9 @@ pub fn diff(
     if options.hot && options.format != PatchFormat::Pwp {
         return Err(Error::new(ErrorKind::Usage, "only a patch of our own format can hold a hot part"));
     }
+    if options.old_objects.is_some() || options.new_objects.is_some() {
+        check_objects(olds, options)?;
+    }
     let work = || match are_folders(olds, new)? {
         false => match &options.format {
             PatchFormat::Pwp => file::diff(olds, new, patch, options, progress),
@@ -57,6 +60,23 @@ pub fn diff(
             .map_err(|error| Error::new(ErrorKind::Io, format!("cannot start {threads} threads: {error}")))?
             .install(work),
     }
+}
+
+/// Objects tell the references of one program, and are no use for one build alone.
+fn check_objects(olds: &[PathBuf], options: &DiffOptions) -> Result<()> {
+    let wrong = |what: &str| {
+        Err(Error::new(ErrorKind::Usage, what).hint("diff --hot OLD NEW --old-objects DIR --new-objects DIR"))
+    };
+    if options.old_objects.is_none() || options.new_objects.is_none() {
+        return wrong("the objects of one build are given, and both are needed");
+    }
+    if !options.hot {
+        return wrong("only a hot part is made with the help of objects");
+    }
+    if olds.len() != 1 {
+        return wrong("objects are those of one old version, and there are several");
+    }
+    Ok(())
 }
 
 fn check_count(olds: &[PathBuf]) -> Result<()> {

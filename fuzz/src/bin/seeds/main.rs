@@ -17,6 +17,7 @@ use patchwright_formats::{ByteRange, ContainerWriter, Kind, Manifest, PatchId, R
 use patchwright_fuzz::join;
 
 mod hot;
+mod hot_build;
 mod images;
 mod installers;
 mod objects;
@@ -68,6 +69,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     images::write_all(&root)?;
     objects::write_all(&root)?;
     hot::write_all(&root)?;
+    hot_build::write_all(&root)?;
     write(&root, "regions", "both", &[100, 120, 0, 10, 5, 1, 20, 8, 30, 0, 50, 50])?;
     write(&root, "regions", "overflow", &[100, 120, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 2])?;
     Ok(())

@@ -220,6 +220,11 @@ impl<'data> Builder<'_, '_, 'data> {
             references.iter().any(|reference| matches!(reference.place, Place::Symbol(..)))
         };
         let constant = new.is_constant(start) && !holds_pointers();
+        if new.may_hide_addresses(start, end) {
+            let name = new.describe(&new.place(start, None));
+            let reason = "it may hold addresses, and no object of the folder has it: link with -Wl,--emit-relocs";
+            self.object(name, Case::Unreadable, reason);
+        }
         match self.copied.get_mut(&start) {
             Some(copied) if copied.end >= end => {}
             Some(copied) => {

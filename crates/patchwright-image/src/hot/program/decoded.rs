@@ -1,6 +1,6 @@
 //! References of a program whose linker kept no relocations, as far as they leave no doubt.
 //!
-//! Only of programs that can be loaded anywhere: there every address in data is known to the loader, and every address
+//! Only of programs that can be loaded anywhere (of others no more than lists of addresses): there every address in data is known to the loader, and every address
 //! in code is relative to the instruction, so that no number can be mistaken for one. What remains is what the linker
 //! resolved for good: tables of distances, which switches and exception handlers read. Those of switches are found by
 //! the code that reads them; code whose table is not found is [`Program::unresolved`].
@@ -58,10 +58,14 @@ impl Program<'_> {
     /// Infers what `--emit-relocs` would have kept. `lists` are addresses of tables of exception handlers.
     pub(in crate::hot) fn infer(&mut self, lists: impl Iterator<Item = u64>) {
         self.infer_loaded();
+        self.infer_lists();
         for list in lists {
             for (at, field) in handlers::types(self, list) {
                 self.kept.insert(at, kept(field, 0));
             }
+        }
+        if self.fixed {
+            return;
         }
         let scans: Vec<Scan> = (0..self.functions.len()).into_par_iter().map(|index| self.scan(index)).collect();
         self.anchors.extend(scans.iter().flat_map(|scan| &scan.targets));
@@ -122,6 +126,17 @@ impl Program<'_> {
             }
         }
         self.kept.extend(found);
+    }
+
+    /// Functions that run at the start and the end stand in lists of nothing but addresses.
+    fn infer_lists(&mut self) {
+        let lists = self.sections.iter().filter(|section| {
+            matches!(section.name.as_str(), ".preinit_array" | ".init_array" | ".fini_array") && self.fixed
+        });
+        let words: Vec<u64> = lists.flat_map(|list| (list.address..list.address + list.size).step_by(8)).collect();
+        for at in words {
+            self.kept.insert(at, kept(elf::R_X86_64_64, self.word(at)));
+        }
     }
 
     fn range_of(&self, index: usize) -> Range<u64> {

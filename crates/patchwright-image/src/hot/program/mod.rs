@@ -19,6 +19,7 @@ use object::read::{Object as _, ObjectSection as _};
 use patchwright_formats::hot::References;
 
 use crate::error::ImageError;
+use crate::hot::objects;
 
 pub(super) const LE: LittleEndian = LittleEndian;
 
@@ -112,6 +113,8 @@ pub(super) struct Program<'data> {
     pub(super) references: References,
     /// Entries of tables of distances that were inferred, and the start of the table that each counts from.
     pub(super) tables: BTreeMap<u64, u64>,
+    /// Where addresses in data are known from objects, if nothing else tells them from numbers.
+    pub(super) covered: Option<BTreeSet<(u64, u64)>>,
     /// Functions of which not all references could be inferred, and why.
     pub(super) unresolved: BTreeMap<usize, &'static str>,
 }
@@ -120,7 +123,12 @@ pub(super) type Elf<'data> = ElfFile64<'data, LittleEndian>;
 
 impl<'data> Program<'data> {
     /// Reads a linked program or library.
-    pub(super) fn read(bytes: &'data [u8]) -> Result<Self, ImageError> {
+    ///
+    /// Of a program for a fixed address too if there are objects to tell numbers from addresses.
+    pub(super) fn read(bytes: &'data [u8], with_objects: bool) -> Result<Self, ImageError> {
+        if bytes.starts_with(b"\x7fELF\x01") {
+            return Err(ImageError::unsupported("a program of 32 bits (x32 included): hot patches are for x86-64"));
+        }
         let file: Elf<'data> = ElfFile64::parse(bytes)?;
         let header = file.elf_header();
         if header.e_machine(LE) != elf::EM_X86_64 {
@@ -144,6 +152,7 @@ impl<'data> Program<'data> {
             anchors: BTreeSet::new(),
             references: References::Kept,
             tables: BTreeMap::new(),
+            covered: None,
             unresolved: BTreeMap::new(),
         };
         program.read_sections(&file)?;
@@ -154,11 +163,11 @@ impl<'data> Program<'data> {
         if !kept {
             program.references = References::Decoded;
         }
-        if !kept && program.fixed {
+        if !kept && program.fixed && !with_objects {
             return Err(ImageError::unsupported(
                 "the program is for a fixed address and its relocations are missing, so that numbers and addresses cannot \
-                 be told apart: link with -Wl,--emit-relocs (rustc: -C link-arg=-Wl,--emit-relocs), or as a \
-                 position-independent program (-pie)",
+                 be told apart: link with -Wl,--emit-relocs (rustc: -C link-arg=-Wl,--emit-relocs), as a \
+                 position-independent program (-pie), or name its objects (--old-objects, --new-objects)",
             ));
         }
         if program.functions.is_empty() {
@@ -265,6 +274,19 @@ impl<'data> Program<'data> {
         let index = self.thread_data.partition_point(|datum| datum.address <= offset).checked_sub(1)?;
         let datum = self.thread_data.get(index)?;
         (offset - datum.address < datum.size.max(1)).then_some(index)
+    }
+
+    /// Whether data may hold addresses that nothing tells from numbers.
+    pub(super) fn may_hide_addresses(&self, start: u64, end: u64) -> bool {
+        let Some(covered) = &self.covered else { return false };
+        let reach = self.sections.first().map_or(0, |section| section.address)
+            ..=self.sections.last().map_or(0, |section| section.address + section.size);
+        // An address of four bytes is the lower half of one of eight.
+        let address = |bytes: &[u8]| {
+            let value = bytes.first_chunk().map_or(0, |bytes| u64::from(u32::from_le_bytes(*bytes)));
+            reach.contains(&value)
+        };
+        !objects::holds(covered, start) && self.bytes(start, end.saturating_sub(start)).windows(4).any(address)
     }
 
     /// Whether what is at an address never changes while the program runs.

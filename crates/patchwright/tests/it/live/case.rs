@@ -24,6 +24,8 @@ pub(crate) struct Case {
     directives: Vec<(String, String)>,
     /// Linked with its relocations kept.
     kept: bool,
+    /// Built once more as objects.
+    objects: bool,
 }
 
 /// What was built.
@@ -34,6 +36,8 @@ pub(crate) struct Built {
     /// What is run, and with which argument.
     pub(crate) program: PathBuf,
     pub(crate) argument: Option<PathBuf>,
+    /// Folders with the objects of both.
+    pub(crate) objects: Option<(PathBuf, PathBuf)>,
 }
 
 pub(crate) fn folder() -> PathBuf {
@@ -69,12 +73,17 @@ impl Case {
         for (directive, _) in &directives {
             assert!(known.contains(&directive.as_str()), "{name}: unknown directive {directive}");
         }
-        Self { source, directives, kept: true }
+        Self { source, directives, kept: true, objects: false }
     }
 
     /// The case as programs are linked that nobody meant to patch.
     pub(crate) fn plain(name: &str) -> Self {
         Self { kept: false, ..Self::read(name) }
+    }
+
+    /// Likewise, with the objects at hand.
+    pub(crate) fn with_objects(name: &str) -> Self {
+        Self { objects: true, ..Self::plain(name) }
     }
 
     pub(crate) fn all(&self, name: &str) -> Vec<&str> {
@@ -92,11 +101,19 @@ impl Case {
         let extra: &[&str] = if library { &["-shared", "-DLIBRARY"] } else { &[] };
         self.compile(&old, false, extra);
         self.compile(&new, true, extra);
-        let mut built = Built { program: old.clone(), old, new, argument: None };
+        let mut built = Built { program: old.clone(), old, new, argument: None, objects: None };
         if library {
             built.program = at.join("main");
             self.compile(&built.program, false, &["-ldl"]);
             built.argument = Some(built.old.clone());
+        }
+        if self.objects {
+            let folders = (at.join("old-objects"), at.join("new-objects"));
+            for (folder, new) in [(&folders.0, false), (&folders.1, true)] {
+                fs::create_dir(folder).unwrap();
+                self.compile(&folder.join("case.o"), new, &[extra, &["-c"]].concat());
+            }
+            built.objects = Some(folders);
         }
         if self.one("strip").is_some() {
             built.program = at.join("stripped");

@@ -136,7 +136,8 @@ fn has_what_it_needs(case: &Case, name: &str) -> bool {
 }
 
 fn make(built: &Built, patch: &Path) -> patchwright::Result<patchwright::report::DiffReport> {
-    let options = DiffOptions { hot: true, ..DiffOptions::default() };
+    let (old_objects, new_objects) = built.objects.clone().unzip();
+    let options = DiffOptions { hot: true, old_objects, new_objects, ..DiffOptions::default() };
     diff(std::slice::from_ref(&built.old), &built.new, patch, &options, &Quiet)
 }
 

@@ -1,5 +1,5 @@
-//! Cases built as most programs are, without relocations: the same functions are found as with them, processes get the
-//! same, and what cannot be sound is refused.
+//! Cases built as most programs are, without relocations: the same functions are found as with them, with the help of
+//! objects or without, processes get the same, and what cannot be sound is refused.
 
 use std::path::Path;
 
@@ -47,6 +47,14 @@ fn the_same_functions_are_found_without_relocations() {
 }
 
 #[test]
+fn the_same_functions_are_found_by_objects() {
+    for name in ["fixed_address.c", "static_program.c", "exceptions.cpp", "jump_table.c", "thread_local.c", "value.c"] {
+        let (functions, _) = found(&Case::read(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(found(&Case::with_objects(name)), Ok((functions, "objects")), "{name}");
+    }
+}
+
+#[test]
 fn what_only_relocations_tell_is_refused() {
     for (name, expect) in [
         ("fixed_address.c", "the program is for a fixed address and its relocations are missing"),
@@ -62,6 +70,11 @@ macro_rules! plain {
     ($($name:ident: $file:literal,)*) => {
         $(#[test] fn $name() { check_case(&Case::plain($file), $file); })*
     };
+}
+
+#[test]
+fn programs_at_a_fixed_address_get_patches_made_from_objects() {
+    check_case(&Case::with_objects("fixed_address.c"), "fixed_address.c");
 }
 
 plain! {
