@@ -9,7 +9,7 @@
 //! | [`corpus`] | pairs of real program files to measure on |
 //! | [`prepared`] | our own crates, linked by `patchwright-linker`, pass their tests |
 //! | [`real`] | every promise about files, on the real pairs of the corpus |
-//! | [`matrix`] | `check` over all combinations of compilers and their flags |
+//! | [`matrix`] | `check` over all combinations of compilers and their flags; a tool killed at all its steps |
 //! | [`images`] | `check` on the images of the corpus, against counts that were looked at once |
 //! | [`mod@bench`] | size, time and memory against other tools on the corpus; `bench_live` pauses of processes |
 //! | [`servers`] | real servers, patched a hundred times under load |
@@ -112,6 +112,12 @@ const VERBS: &[Verb] = &[
         arguments: "",
         about: "audit what every compiler makes with every combination of flags (many minutes)",
         run: matrix::run,
+    },
+    Verb {
+        name: "killed",
+        arguments: "",
+        about: "kill the tool at every step of patching a process, and a thousand times at any moment (many minutes)",
+        run: matrix::killed,
     },
     Verb {
         name: "prepared",

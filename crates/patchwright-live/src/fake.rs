@@ -18,6 +18,7 @@ pub(crate) enum Op {
     Stop,
 }
 
+#[derive(Clone)]
 pub(crate) struct Fake {
     /// Start, protection, bytes.
     pub(crate) memory: BTreeMap<u64, (Mapping, Vec<u8>)>,

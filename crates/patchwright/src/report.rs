@@ -107,6 +107,9 @@ pub struct HotReport {
     pub old_build: Hex,
     /// The build identity of the new version.
     pub new_build: Hex,
+    /// How it is known what code refers to, of the build where least is known: `kept` relocations, those of `objects`,
+    /// or `decoded` instructions.
+    pub references: &'static str,
     /// Bytes of new code.
     pub code_bytes: u64,
     /// Bytes of new constants and variables.

@@ -14,9 +14,10 @@ use crate::room;
 use crate::stack::Zone;
 use crate::target::{Call, Mapping, Protection, Target};
 
-use super::attempt::{Patience, at_a_quiet_moment};
+use super::attempt::Patience;
 use super::body::{place, redirect};
-use super::revert::{give_back, repair};
+use super::revert::repair;
+use super::switch::{Work, finish_all};
 use super::{Applied, Limits, Outcome};
 
 /// Patches a process: from then on it behaves like the new build. `since` is the time now, in seconds since 1970.
@@ -33,7 +34,7 @@ pub fn apply(
     since: u64,
     limits: &Limits,
 ) -> Result<Applied, LiveError> {
-    let mappings = target.mappings().map_err(|error| LiveError::io("list the memory of the process", &error))?;
+    let (mappings, mut repaired) = finished(target, limits)?;
     let modules = modules_in(target, &mappings);
     let Some(module) = modules.iter().find(|module| module.build == part.old_build) else {
         if modules.iter().any(|module| module.build == part.new_build) {
@@ -49,7 +50,6 @@ pub fn apply(
     }
     let ours = |found: &Found| found.registry.old_build == part.old_build && found.registry.bias == module.bias;
     let mut records: Vec<Found> = find(target, &mappings)?.into_iter().filter(ours).collect();
-    let mut repaired = false;
     for record in records.iter_mut().filter(|record| is_half_done(record)) {
         repair(target, record, limits)?;
         repaired = true;
@@ -58,10 +58,9 @@ pub fn apply(
         return Ok(Applied { repaired, ..Applied::nothing(Outcome::AlreadyApplied) });
     }
     check_code(target, part, module, &records)?;
-    let mut active: Vec<Found> =
-        records.iter().filter(|record| record.registry.state == State::Active).cloned().collect();
+    let active: Vec<Found> = records.iter().filter(|record| record.registry.state == State::Active).cloned().collect();
     let kept = records.into_iter().find(|record| record.registry.patch == patch);
-    let (mut record, fresh) = match kept {
+    let (record, fresh) = match kept {
         Some(record) => {
             check_kept(target, part, module, &modules, &record)?;
             (record, false)
@@ -69,8 +68,7 @@ pub fn apply(
         None => (prepare(target, part, (patch, since), module, &modules, &mappings, limits)?, true),
     };
     let zones = zones(&record.registry, &active);
-    let switched = at_a_quiet_moment(target, limits, &zones, |target| switch(target, &mut record, &mut active));
-    match switched {
+    match Work::new(Some(&record), &active).run(target, Some(module), &zones, limits) {
         Ok(stopped) => Ok(Applied {
             outcome: Outcome::Applied,
             functions: record.registry.functions.iter().filter(|entry| entry.redirect.is_some()).count(),
@@ -83,12 +81,21 @@ pub fn apply(
         }),
         Err(error) => {
             // What was never active is used by nobody, if the unwinder does not know it.
-            if fresh && part.unwind.is_none() && record.registry.state == State::Idle {
+            if fresh && part.unwind.is_none() && record.state(target) == Some(State::Idle) {
                 let _ = target.unmap(record.address, record.registry.body.0 + record.registry.body.1);
             }
             Err(error)
         }
     }
+}
+
+/// The memory of a process in which no switch is half done, and whether one was.
+pub(super) fn finished(target: &mut dyn Target, limits: &Limits) -> Result<(Vec<Mapping>, bool), LiveError> {
+    let list = |target: &mut dyn Target| {
+        target.mappings().map_err(|error| LiveError::io("list the memory of the process", &error))
+    };
+    let mappings = list(target)?;
+    if finish_all(target, &mappings, limits)? { Ok((list(target)?, true)) } else { Ok((mappings, false)) }
 }
 
 fn describe(module: &Module) -> String {
@@ -193,7 +200,9 @@ fn prepare(
     for address in places {
         let registry = registry(part, patch, since, module.bias, (head, body_len), address + head)?;
         let placed = place(part, module.bias, address + head, &imports)?;
-        // The record comes last: who finds it finds everything.
+        // Without its first bytes, a record is not found.
+        let mut record = registry.encode();
+        record.iter_mut().take(MAGIC.len()).for_each(|byte| *byte = 0);
         let stretches = [
             (address + head, part.body.rodata_at(), Protection::TEXT, placed.text),
             (
@@ -203,7 +212,7 @@ fn prepare(
                 placed.rodata,
             ),
             (address + head + part.body.data_at(), body_len - part.body.data_at(), Protection::DATA, placed.data),
-            (address, head, Protection::CONSTANT, registry.encode()),
+            (address, head, Protection::CONSTANT, record),
         ];
         match map_all(target, &stretches) {
             Ok(()) => {
@@ -214,7 +223,9 @@ fn prepare(
                     let _ = target.unmap(address, head + body_len);
                     return Err(error);
                 }
-                return Ok(found);
+                // The record comes last: who finds it finds everything, unwind data that are known too.
+                let named = target.write(address, &MAGIC);
+                return named.map(|()| found).map_err(|error| LiveError::io("write the registry", &error));
             }
             // Somebody was faster; there are other places.
             Err(error) if error.raw_os_error() == Some(libc::EEXIST) => last = Some(error),
@@ -245,13 +256,8 @@ fn map_all(target: &mut dyn Target, stretches: &[(u64, u64, Protection, Vec<u8>)
         for (address, len, protection, bytes) in stretches.iter().filter(|(_, len, ..)| *len > 0) {
             target.map(*address, *len, *protection)?;
             mapped.push((*address, *len));
-            // Of the record, the bytes that it is found by come last.
-            let (first, rest) = bytes.split_at(bytes.len().min(MAGIC.len()));
-            if !rest.is_empty() {
-                target.write(*address + first.len() as u64, rest)?;
-            }
-            if !first.is_empty() {
-                target.write(*address, first)?;
+            if !bytes.is_empty() {
+                target.write(*address, bytes)?;
             }
         }
         for (address, _, _, bytes) in stretches.iter().filter(|(.., bytes)| !bytes.is_empty()) {
@@ -340,65 +346,6 @@ pub(super) fn zones_of<'a>(ranges: impl Iterator<Item = ((u64, u64), &'a String)
     ranges.filter(|((_, len), _)| *len > 0).map(zone).collect()
 }
 
-/// Writes all redirects, those of patches that go first. If anything fails, all of it is taken back.
-fn switch(target: &mut dyn Target, coming: &mut Found, going: &mut [Found]) -> Result<(), LiveError> {
-    let done = exchange(target, coming, going);
-    if done.is_err() {
-        give_back(target, &coming.registry)?;
-        coming.set(target, State::Idle)?;
-        for found in going.iter_mut() {
-            put(target, &found.registry)?;
-            found.set(target, State::Active)?;
-        }
-    }
-    done
-}
-
-fn exchange(target: &mut dyn Target, coming: &mut Found, going: &mut [Found]) -> Result<(), LiveError> {
-    for found in going.iter_mut() {
-        found.set(target, State::Reverting)?;
-        give_back(target, &found.registry)?;
-    }
-    coming.set(target, State::Applying)?;
-    put(target, &coming.registry)?;
-    coming.set(target, State::Active)?;
-    going.iter_mut().try_for_each(|found| found.set(target, State::Idle))
-}
-
-/// Writes the redirects of a patch, each after a look at what it replaces and before a look at what stands there.
-pub(super) fn put(target: &mut dyn Target, registry: &Registry) -> Result<(), LiveError> {
-    let redirects: Vec<Redirect> = registry.functions.iter().filter_map(|entry| entry.redirect.clone()).collect();
-    for redirect in &redirects {
-        let there = bytes_at(target, redirect)?;
-        if there != redirect.before && there != redirect.after {
-            return Err(LiveError::new(
-                LiveErrorKind::Wrong,
-                format!("the code at {:#x} changed while it was being patched", redirect.address),
-            ));
-        }
-    }
-    for redirect in &redirects {
-        write_and_look(target, redirect.address, &redirect.after)?;
-    }
-    Ok(())
-}
-
-pub(super) fn bytes_at(target: &dyn Target, redirect: &Redirect) -> Result<Vec<u8>, LiveError> {
-    let mut there = vec![0; redirect.before.len()];
-    target.read_exact(redirect.address, &mut there).map_err(|error| LiveError::io("read the code", &error))?;
-    Ok(there)
-}
-
-pub(super) fn write_and_look(target: &mut dyn Target, address: u64, bytes: &[u8]) -> Result<(), LiveError> {
-    target.write(address, bytes).map_err(|error| LiveError::io("write the code", &error))?;
-    let mut there = vec![0; bytes.len()];
-    target.read_exact(address, &mut there).map_err(|error| LiveError::io("read the code", &error))?;
-    if there == bytes {
-        return Ok(());
-    }
-    Err(LiveError::new(LiveErrorKind::Denied, format!("what was written at {address:#x} does not stand there")))
-}
-
 /// What makes unwind data known: a function of the process's own unwinder, which takes neither memory nor locks that a
 /// waiting thread may hold.
 struct Registration {
@@ -438,7 +385,6 @@ fn register_frames(
         function: registration.function,
         arguments: [body_at + unwind, area],
         stack: area + CALL_AREA,
-        trap: body_at + part.body.text.len() as u64 - 1,
         not_in: registration.not_in.clone(),
     };
     let mut patience = Patience::until(deadline);

@@ -6,7 +6,9 @@
 mod apply;
 mod attempt;
 mod body;
+mod moved;
 mod revert;
+mod switch;
 #[cfg(test)]
 mod tests;
 
@@ -24,11 +26,13 @@ pub struct Limits {
     pub pause: Duration,
     /// Longest time until it is given up.
     pub deadline: Duration,
+    /// Whether stacks of no thread (coroutines) may go on in old code; then nobody looks for them.
+    pub accept_suspended: bool,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { pause: Duration::from_millis(20), deadline: Duration::from_secs(10) }
+        Self { pause: Duration::from_millis(20), deadline: Duration::from_secs(10), accept_suspended: false }
     }
 }
 
@@ -92,4 +96,10 @@ pub struct Pinned {
     pub function: String,
     /// How far into it.
     pub offset: u64,
+    /// The same as an address.
+    pub address: u64,
+    /// Whether it waits there for a function that it called.
+    pub call: bool,
+    /// `file:line`, if the program has line tables.
+    pub source: Option<String>,
 }

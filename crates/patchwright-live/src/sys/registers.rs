@@ -23,6 +23,27 @@ pub(super) fn begun_again(registers: &Registers, before_ip: [u8; 2]) -> Option<R
     Some(again)
 }
 
+/// Results that the kernel keeps to itself: the system call begins again.
+const BEGINS_AGAIN: [i64; 3] = [-512, -513, -514];
+/// The same, of a call that knows how long it has slept already.
+pub(super) const RESTART_BLOCK: i64 = -516;
+
+/// The registers with which a stopped thread goes on without the kernel's help: a system call that was interrupted begins
+/// again as if it had not begun. `signal` says that one is on its way to the thread.
+pub(super) fn on_its_own(registers: &Registers, before_ip: [u8; 2], signal: bool) -> Registers {
+    let call = i64::from_ne_bytes(registers.orig_rax.to_ne_bytes());
+    let result = i64::from_ne_bytes(registers.rax.to_ne_bytes());
+    let mut own = *registers;
+    if call >= 0 && (BEGINS_AGAIN.contains(&result) || result == RESTART_BLOCK) {
+        own.rax = registers.orig_rax;
+        own.rip = registers.rip.wrapping_sub(2);
+    } else if !signal && let Some(again) = begun_again(registers, before_ip) {
+        own = again;
+    }
+    own.orig_rax = u64::MAX;
+    own
+}
+
 /// The registers that run a system call at `at`.
 pub(super) fn for_call(registers: &Registers, at: u64, number: i64, arguments: [u64; 6]) -> Registers {
     let mut calling = *registers;
@@ -35,10 +56,10 @@ pub(super) fn for_call(registers: &Registers, at: u64, number: i64, arguments: [
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn registers(call: i64, result: i64) -> Registers {
+    pub(in crate::sys) fn registers(call: i64, result: i64) -> Registers {
         Registers {
             r15: 0,
             r14: 0,
@@ -88,6 +109,30 @@ mod tests {
             if let Some(again) = again {
                 assert_eq!((again.rip, again.rax, again.orig_rax), (0x1000, call.cast_unsigned(), u64::MAX));
             }
+        }
+    }
+
+    #[test]
+    fn interrupted_calls_begin_again_without_the_kernel() {
+        const EINTR: i64 = -(libc::EINTR as i64);
+        for (call, result, signal, expect) in [
+            (0, -512, false, (0x1000, 0)),
+            (0, -513, true, (0x1000, 0)),
+            (34, -514, false, (0x1000, 34)),
+            (230, -516, false, (0x1000, 230)),
+            // What the kernel tells of a sleep that goes on: without its memory of it, that ends.
+            (219, -516, false, (0x1000, 219)),
+            (232, EINTR, false, (0x1000, 232)),
+            (232, EINTR, true, (0x1002, EINTR)),
+            (1, 7, false, (0x1002, 7)),
+            (-1, -512, false, (0x1002, -512)),
+        ] {
+            let own = on_its_own(&registers(call, result), SYSCALL, signal);
+            assert_eq!(
+                (own.rip, own.rax.cast_signed(), own.orig_rax),
+                (expect.0, expect.1, u64::MAX),
+                "{call} {result}"
+            );
         }
     }
 }
