@@ -182,6 +182,8 @@ fn table(tool: &Path, plain: &Pair, prepared: &Pair) -> Result<String> {
 fn measure(tool: &Path, pair: &Pair, threads: usize, rounds: usize) -> Result<String> {
     let mut target = Target::start(&pair.old, threads)?;
     let pid = target.child.id().to_string();
+    // Every thread has begun by then, and has its stack.
+    std::thread::sleep(Duration::from_secs(1));
     let before = target.held();
     let mut added = before;
     let (mut pauses, mut reverts, mut walls, mut noise) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());

@@ -18,6 +18,8 @@ pub(crate) struct Server {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Memory {
     pub(crate) mappings: usize,
+    /// Executable memory of no file: the code of patches, and nobody else's in these servers.
+    pub(crate) code_kib: u64,
     pub(crate) resident_kib: u64,
 }
 
@@ -90,14 +92,27 @@ impl Drop for Server {
 
 /// What all of `pids` hold together.
 pub(crate) fn memory(pids: &[u32]) -> Memory {
-    let mut sum = Memory { mappings: 0, resident_kib: 0 };
+    let mut sum = Memory { mappings: 0, code_kib: 0, resident_kib: 0 };
     for pid in pids {
-        sum.mappings += std::fs::read_to_string(format!("/proc/{pid}/maps")).map_or(0, |maps| maps.lines().count());
+        let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
+        sum.mappings += maps.lines().count();
+        sum.code_kib += maps.lines().filter_map(nameless_code).sum::<u64>() >> 10;
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         sum.resident_kib += line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0u64);
     }
     sum
+}
+
+/// Bytes of a mapping that is executable and has no name.
+fn nameless_code(line: &str) -> Option<u64> {
+    let mut words = line.split_whitespace();
+    let (start, end) = words.next()?.split_once('-')?;
+    let executable = words.next()?.contains('x');
+    let address = |text: &str| u64::from_str_radix(text, 16).ok();
+    let len = address(end)?.checked_sub(address(start)?)?;
+    // Offset, device and inode come before the name.
+    (executable && words.nth(3).is_none()).then_some(len)
 }
 
 /// A port that nobody listens on now.
@@ -186,6 +201,14 @@ fn functions(json: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn code_of_no_file_is_counted() {
+        assert_eq!(nameless_code("7f00-9f00 r-xp 00000000 00:00 0 "), Some(0x2000));
+        assert_eq!(nameless_code("7f00-9f00 r-xp 00000000 fe:01 12   /usr/bin/x"), None);
+        assert_eq!(nameless_code("7f00-9f00 rw-p 00000000 00:00 0 "), None);
+        assert_eq!(nameless_code("7f00-9f00 r-xp 00000000 00:00 0   [vdso]"), None);
+    }
 
     #[test]
     fn fields_are_found_in_reports() {

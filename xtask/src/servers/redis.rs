@@ -145,7 +145,8 @@ fn vulnerability(bench: &Bench, program: &Path, tool: &Tool) -> Result {
 fn attack(port: u16) -> Result<[Reply; 2]> {
     let mut connection = Connection::open(port)?;
     let (key, pattern) = ("a".repeat(500_000), "*?".repeat(500_000));
-    connection.ask(&["FLUSHALL"])?;
+    // A database of its own, since clients have their keys in the first.
+    connection.ask(&["SELECT", "5"])?;
     connection.ask(&["SET", &key, "1"])?;
     let keys = connection.ask(&["KEYS", &pattern])?;
     let hex = connection.ask(&["EVAL", "return bit.tohex(65535, -2147483648)", "0"])?;

@@ -139,13 +139,14 @@ impl<'a, 'data> Comparison<'a, 'data> {
 
     /// An address that may belong to what ends there must have the same neighbour on both sides.
     fn ends(&self, old: &Reference, new: &Reference) -> Likeness {
-        let before = |program: &Program<'_>, address: u64| {
+        let before = |program: &Program<'_>, here: usize, address: u64| {
             let index = program.datum_before(address.checked_sub(1)?)?;
             let datum = &program.data[index];
-            (datum.size > 0 && datum.address + datum.size == address).then_some(index)
+            let ends = datum.size > 0 && datum.address + datum.size == address;
+            (ends && program.may_share_a_section(index, here)).then_some(index)
         };
-        let (Place::Datum(_, 0), Place::Datum(_, 0)) = (&old.place, &new.place) else { return Likeness::Same };
-        match (before(&self.old.program, old.target), before(&self.new.program, new.target)) {
+        let (Place::Datum(o, 0), Place::Datum(n, 0)) = (&old.place, &new.place) else { return Likeness::Same };
+        match (before(&self.old.program, *o, old.target), before(&self.new.program, *n, new.target)) {
             (None, None) => Likeness::Same,
             (Some(old), Some(new)) if self.data[new] == Some(old) => Likeness::Same,
             // One side cannot mean an end: there is none. So both mean the start.

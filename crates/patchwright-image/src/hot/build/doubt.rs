@@ -54,7 +54,8 @@ impl Builder<'_, '_, '_> {
         let array = |index: &usize| {
             let datum = &new.data[*index];
             let made = datum.names.first().is_some_and(|name| LINKER_DATA.contains(&name.as_str()));
-            datum.typed && datum.size > 0 && Some(*index) != here && !made
+            let near = here.is_none_or(|here| new.may_share_a_section(*index, here));
+            datum.typed && datum.size > 0 && Some(*index) != here && !made && near
         };
         let ends_here = |index: &usize| new.data[*index].address + new.data[*index].size == target;
         let before = target.checked_sub(1).and_then(|last| new.datum_before(last));

@@ -264,6 +264,13 @@ impl<'data> Program<'data> {
         self.data.partition_point(|datum| datum.address <= address).checked_sub(1)
     }
 
+    /// Whether a relocation that names a section alone may mean either of two data. Assemblers write such relocations for
+    /// what is local to a source file, and name everything else; so what is local shares them with its own file only.
+    pub(super) fn may_share_a_section(&self, one: usize, other: usize) -> bool {
+        let file = |index: usize| self.data.get(index).and_then(|datum| datum.file.as_ref());
+        self.references == References::Decoded || file(other).is_none() || file(one) == file(other)
+    }
+
     /// The datum that begins at an address.
     pub(super) fn datum_named_at(&self, address: u64) -> Option<usize> {
         self.data.binary_search_by_key(&address, |datum| datum.address).ok()
