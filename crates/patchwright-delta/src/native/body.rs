@@ -59,7 +59,7 @@ const TABLE_LOGS: std::ops::RangeInclusive<u32> = 10..=17;
 const MIN_SEGMENT: u32 = 1 << 20;
 
 /// The longest segment.
-const MAX_SEGMENT: u32 = 16 << 20;
+pub(super) const MAX_SEGMENT: u32 = 16 << 20;
 
 /// What a body looks like from the outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +86,12 @@ impl Shape {
     pub(super) fn choose(old_len: u32, extra_len: u32, new_len: u32, image: bool, literal_bytes: u64) -> Self {
         // Tables as large as what they can learn from.
         let log = (literal_bytes / 2 + u64::from(new_len) / 64).max(1).ilog2().clamp(14, *TABLE_LOGS.end());
-        let segment_len = (new_len / 2).next_multiple_of(MIN_SEGMENT).clamp(MIN_SEGMENT, MAX_SEGMENT);
+        // Segments of one length, so that two threads, or four, end at about the same time.
+        let count = match new_len.div_ceil(MAX_SEGMENT) {
+            0 | 1 if new_len < 2 * MIN_SEGMENT => 1,
+            count => count.next_multiple_of(2),
+        };
+        let segment_len = new_len.div_ceil(count).next_multiple_of(4096).clamp(MIN_SEGMENT, MAX_SEGMENT);
         Self { old_len, extra_len, new_len, segment_len, table_log: log, image, old_index: literal_bytes >= 4096 }
     }
 }

@@ -101,8 +101,8 @@ pub(super) fn logit(slot: Slot) -> i16 {
 pub(super) fn teach(slot: &mut Slot, bit: bool, limit: u32) {
     let n = *slot & COUNT_MASK;
     let goal = if bit { 0xFFFF } else { 0 };
-    let step = (goal - (*slot >> 16).cast_signed()) * RATE[n as usize] * 2;
-    *slot = slot.wrapping_add(step.cast_unsigned() & !COUNT_MASK) + u32::from(n < limit);
+    let step = (goal - (*slot >> 16).cast_signed()) * RATE[n as usize];
+    *slot = slot.wrapping_add(step.cast_unsigned() << 1 & !COUNT_MASK) + u32::from(n < limit);
 }
 
 /// The number of predictions that are mixed for one bit: as many as fit a register of every CPU.

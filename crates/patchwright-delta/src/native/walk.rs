@@ -201,7 +201,7 @@ impl<'a> Units<'a> {
             images,
             flags: Flags::new((tables.log + 2).min(18), 64, 4),
             bytes: Bytes::new(tables.log - 1, 4, 4),
-            targets: Bytes::new(tables.log - 2, 8, 5),
+            targets: Bytes::new(tables.log - 2, 8, 4),
             groups: 0,
             misses: 0,
             replaced: vec![0; 256 * 16],
@@ -408,7 +408,6 @@ impl<'a> Units<'a> {
             let context = ByteContext {
                 contexts: [
                     hash2(made, at << 8 | 1),
-                    hash2(made, site ^ (at << 8 | 2)),
                     hash2(u32::from(expected) | u32::from(same) << 8, at << 8 | 3),
                     hash2(guess >> shift, at << 8 | 4),
                     hash2(site, at << 8 | 5 | u32::from(same) << 16),
