@@ -15,6 +15,7 @@ use super::head::{self, Head};
 use super::image::Layout;
 use super::literals::OldIndex;
 use super::map::AddressMap;
+use super::packed::Packed;
 use super::pages::Pages;
 use super::predict::Images;
 use super::segment::{Common, Known, Segment};
@@ -41,14 +42,14 @@ pub fn apply(
     sink: &mut dyn io::Write,
     covers: &mut dyn FnMut(Cover),
 ) -> Result<(), ApplyError> {
+    if let Some(packed) = Packed::read(body) {
+        let packed = packed?;
+        check_lengths((packed.old_len, packed.new_len), (old.len() as u64, new_len))?;
+        return packed.apply(old, sink);
+    }
     let parts = body::read(body)?;
     let shape = &parts.shape;
-    if u64::from(shape.old_len) != old.len() as u64 {
-        return Err(ApplyError::OldLength { stated: u64::from(shape.old_len), actual: old.len() as u64 });
-    }
-    if u64::from(shape.new_len) != new_len {
-        return Err(ApplyError::NewLength { stated: u64::from(shape.new_len), expected: new_len });
-    }
+    check_lengths((shape.old_len, shape.new_len), (old.len() as u64, new_len))?;
     if !parts.need_head() {
         return make_all(&parts, &Common { shape, old, known: None }, threads, sink);
     }
@@ -73,6 +74,16 @@ pub fn apply(
     let pages = Pages::new(old, &old_layout, &relocated);
     let known = Some(Known { images: &images, pages: &pages, covers: &head.covers, matches: &matches });
     make_all(&parts, &Common { shape, old, known }, threads, sink)
+}
+
+fn check_lengths((old, new): (u32, u32), (actual, expected): (u64, u64)) -> Result<(), ApplyError> {
+    if u64::from(old) != actual {
+        return Err(ApplyError::OldLength { stated: u64::from(old), actual });
+    }
+    if u64::from(new) != expected {
+        return Err(ApplyError::NewLength { stated: u64::from(new), expected });
+    }
+    Ok(())
 }
 
 fn read_head(shape: &Shape, bytes: &[u8], old_layout: &Layout) -> Result<Head, ApplyError> {

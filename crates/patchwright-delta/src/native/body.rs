@@ -22,11 +22,11 @@ pub const VERSION: u8 = 2;
 pub enum Kind {
     /// Predictions, and what they miss by mixed models and a range coder.
     Mixed = 0,
-    /// Predictions, and what they miss in streams: reserved.
+    /// Predictions, and what they miss in streams.
     Streams = 1,
-    /// Compressed by itself with LZMA: reserved.
+    /// Compressed by itself with LZMA.
     Lzma = 2,
-    /// Compressed with Zstandard and old bytes before it: reserved.
+    /// Compressed with Zstandard and old bytes before it.
     Zstd = 3,
 }
 
@@ -59,7 +59,7 @@ const TABLE_LOGS: std::ops::RangeInclusive<u32> = 10..=17;
 const MIN_SEGMENT: u32 = 1 << 20;
 
 /// The longest segment.
-const MAX_SEGMENT: u32 = 16 << 20;
+pub(super) const MAX_SEGMENT: u32 = 16 << 20;
 
 /// What a body looks like from the outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +86,12 @@ impl Shape {
     pub(super) fn choose(old_len: u32, extra_len: u32, new_len: u32, image: bool, literal_bytes: u64) -> Self {
         // Tables as large as what they can learn from.
         let log = (literal_bytes / 2 + u64::from(new_len) / 64).max(1).ilog2().clamp(14, *TABLE_LOGS.end());
-        let segment_len = (new_len / 2).next_multiple_of(MIN_SEGMENT).clamp(MIN_SEGMENT, MAX_SEGMENT);
+        // Segments of one length, so that two threads, or four, end at about the same time.
+        let count = match new_len.div_ceil(MAX_SEGMENT) {
+            0 | 1 if new_len < 2 * MIN_SEGMENT => 1,
+            count => count.next_multiple_of(2),
+        };
+        let segment_len = new_len.div_ceil(count).next_multiple_of(4096).clamp(MIN_SEGMENT, MAX_SEGMENT);
         Self { old_len, extra_len, new_len, segment_len, table_log: log, image, old_index: literal_bytes >= 4096 }
     }
 }
@@ -146,6 +151,10 @@ impl Parts<'_> {
 
 /// The lengths of the old and the new file that a body states.
 pub fn stated_lengths(body: &[u8]) -> Result<(u64, u64), ApplyError> {
+    if let Some(packed) = super::packed::Packed::read(body) {
+        let packed = packed?;
+        return Ok((u64::from(packed.old_len), u64::from(packed.new_len)));
+    }
     let shape = read(body)?.shape;
     Ok((u64::from(shape.old_len), u64::from(shape.new_len)))
 }

@@ -13,16 +13,17 @@ use super::choice;
 use super::code::{index, narrow, relocated};
 use super::coder::Encoder;
 use super::head::{self, Head, MAX_COVERS};
-use super::image::Layout;
+use super::image::{Layout, Machine};
 use super::literals::OldIndex;
 use super::map::AddressMap;
 use super::options::{Options, Profile};
+use super::packed;
 use super::pages::Pages;
 use super::predict::Images;
 use super::search::{self, Side};
 use super::segment::Known;
 use super::tables;
-use super::walk::{PURPOSES, Spending};
+use super::walk::{PURPOSES, Spending, Spent};
 
 /// What a body consists of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,7 +77,7 @@ pub fn create(old: &[u8], new: &[u8], options: &Options, out: &mut dyn io::Write
     head.covers.retain(|cover| cover.old_end() <= u64::from(sources));
     let mut engine = Encoder::new();
     head::code(&mut engine, &mut head, &old_layout, sources, narrow(new.len())).map_err(CreateError::Index)?;
-    let head_bytes = engine.finish();
+    let mut head_bytes = engine.finish();
     let covered: u64 = head.covers.iter().map(|cover| cover.len).sum();
     let literal_bytes = new.len() as u64 - covered;
     let mut shape =
@@ -114,7 +115,26 @@ pub fn create(old: &[u8], new: &[u8], options: &Options, out: &mut dyn io::Write
         }
     }
     let parts: Vec<Part<Vec<u8>>> = parts.into_iter().map(|(part, _)| part).collect();
-    stats.body_len = body::write(&shape, &head_bytes, &parts, out).map_err(CreateError::Write)?;
+    if !parts.iter().any(|part| part.kind.needs_head()) {
+        // Then there is none, and nothing is known of the old file.
+        shape = Shape { extra_len: 0, image: false, old_index: false, ..shape };
+        head_bytes.clear();
+        (stats.cover_count, stats.head_len, stats.literal_bytes) = (0, 0, new.len() as u64);
+    }
+    let mut written = Vec::new();
+    body::write(&shape, &head_bytes, &parts, &mut written).map_err(CreateError::Write)?;
+    if let Some(smaller) =
+        packed::create::smaller(old, new, image && old_layout.machine != Machine::Other, written.len())
+            .map_err(CreateError::Compress)?
+    {
+        // Nothing is foretold then, and nothing covered.
+        let mut spent = [0; PURPOSES];
+        spent[Spent::Literals as usize] = smaller.len() as u64 * 8 * 256;
+        stats = Stats { literal_bytes: new.len() as u64, spent: vec![spent], ..Stats::default() };
+        written = smaller;
+    }
+    stats.body_len = written.len() as u64;
+    out.write_all(&written).map_err(CreateError::Write)?;
     Ok(stats)
 }
 

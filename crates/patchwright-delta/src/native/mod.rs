@@ -17,6 +17,7 @@
 //! | `search`, `view` | the search for covers; how files are looked at meanwhile |
 //! | `create` | everything together |
 //! | `streams` | the same predictions, with what they miss in byte streams: fast |
+//! | `packed` | segments and whole bodies that no prediction helps |
 //! | `segment` | what a segment of any kind is decoded from, and by whom |
 //! | `apply` | the way back |
 
@@ -37,6 +38,7 @@ mod mix;
 mod model;
 #[cfg(feature = "create")]
 mod options;
+mod packed;
 mod pages;
 mod predict;
 #[cfg(feature = "create")]
@@ -55,3 +57,4 @@ pub use body::{Kind, VERSION, stated_lengths};
 pub use create::{Stats, create};
 #[cfg(feature = "create")]
 pub use options::{Options, Profile};
+pub use packed::PACKED_VERSION;

@@ -16,7 +16,6 @@ use super::walk::{Tables, Walk};
 pub(super) struct Common<'a> {
     pub(super) shape: &'a Shape,
     /// The old file, for kinds that look at its bytes alone.
-    #[allow(dead_code, reason = "the kinds that look at it are reserved so far")]
     pub(super) old: &'a [u8],
     /// What the head says: `None` in bodies of which no segment needs it.
     pub(super) known: Option<Known<'a>>,
@@ -59,12 +58,8 @@ impl Segment<'_> {
                     .map_err(bad)
             }
             (Kind::Mixed | Kind::Streams, None) => Err(bad("it needs a head")),
-            (kind @ (Kind::Lzma | Kind::Zstd), _) => Err(ApplyError::Unsupported {
-                structure: "segment",
-                offset: self.number,
-                what: "kind of segment",
-                value: kind as u64,
-            }),
+            (Kind::Lzma, _) => super::packed::unpack_lzma(self.part.bytes, out).map_err(bad),
+            (Kind::Zstd, _) => super::packed::unpack_zstd_near(self.part.bytes, common.old, out).map_err(bad),
         }
     }
 

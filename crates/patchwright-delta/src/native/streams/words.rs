@@ -72,6 +72,8 @@ pub(super) struct Words {
     near: Vec<u32>,
     /// The last that was not zero, by section.
     last: [u32; SECTIONS],
+    /// The last tag of each place in a record of six words.
+    recent: [u8; 6],
 }
 
 /// A word that is looked at: its place in the old file and in the segment, how far its cover reaches back, its old value.
@@ -85,7 +87,7 @@ struct Place {
 
 impl Words {
     pub(super) fn new() -> Self {
-        Self { near: vec![0; LEARNED], last: [0; SECTIONS] }
+        Self { near: vec![0; LEARNED], last: [0; SECTIONS], recent: [SAME; 6] }
     }
 
     /// Makes the words of a block. `references` are those that may lie in it, in order.
@@ -124,8 +126,12 @@ impl Words {
             if here == aligned {
                 aligned += 4;
                 if place.was != 0 {
-                    let phase = self.phase(view, here);
-                    let tag = voice.tag(place.at, index(phase), |tag| self.value(view, made, place, tag));
+                    let phase = index(self.phase(view, here));
+                    let recent = self.recent[phase];
+                    let tag = voice.tag(place.at, recent, |tag| self.value(view, made, place, tag));
+                    if tag != TOLD {
+                        self.recent[phase] = tag;
+                    }
                     let value = match tag {
                         TOLD => place.was.wrapping_add(voice.difference(place.at, place.was)),
                         tag => self.value(view, made, place, tag).unwrap_or(place.was),

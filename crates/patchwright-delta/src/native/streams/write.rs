@@ -8,7 +8,7 @@ use zstd::stream::raw::CParameter;
 use crate::format::push_varint;
 
 use super::super::walk::PURPOSES;
-use super::words::{SAME, TAGS, TOLD, word};
+use super::words::{SAME, TOLD, word};
 use super::{Foretold, Stream, Voice};
 
 /// How hard Zstandard tries.
@@ -25,28 +25,21 @@ pub(super) struct Writer<'a> {
     tagged: bool,
     /// Covered bytes since the last run.
     since_run: u64,
-    /// The tag that was last right for a word of each place in a record.
-    recent: [u8; 6],
 }
 
 impl<'a> Writer<'a> {
     pub(super) fn new(new: &'a [u8]) -> Self {
-        Self {
-            new,
-            streams: Default::default(),
-            since_target: 0,
-            blocks: 0,
-            tagged: false,
-            since_run: 0,
-            recent: [SAME; 6],
-        }
+        Self { new, streams: Default::default(), since_target: 0, blocks: 0, tagged: false, since_run: 0 }
     }
 
-    /// The part that the streams make, and what its bits, in 1/256, were spent on.
-    pub(super) fn finish(mut self) -> io::Result<(Vec<u8>, [u64; PURPOSES])> {
+    /// The part that the streams make, and what its bits, in 1/256, were spent on; nothing if they are too long.
+    pub(super) fn finish(mut self) -> io::Result<Option<(Vec<u8>, [u64; PURPOSES])>> {
         if self.blocks > 0 {
             let blocks = self.blocks;
             push_varint(self.stream(Stream::Blocks), blocks);
+        }
+        if self.streams.iter().map(Vec::len).sum::<usize>() > super::room(self.new.len()) {
+            return Ok(None);
         }
         let mut spent = [0; PURPOSES];
         let mut head = Vec::new();
@@ -63,7 +56,7 @@ impl<'a> Writer<'a> {
             spent[Stream::spent(number) as usize] += bytes.len() as u64 * 8 * 256;
         }
         head.extend_from_slice(&stored);
-        Ok((head, spent))
+        Ok(Some((head, spent)))
     }
 
     fn stream(&mut self, stream: Stream) -> &mut Vec<u8> {
@@ -116,17 +109,15 @@ impl Voice for Writer<'_> {
         tagged
     }
 
-    fn tag(&mut self, at: usize, phase: usize, value: impl Fn(u8) -> Option<u32>) -> u8 {
+    fn tag(&mut self, at: usize, recent: u8, value: impl Fn(u8) -> Option<u32>) -> u8 {
         let actual = word(self.new, at);
         let right = |tag: &u8| value(*tag) == Some(actual);
-        let recent = self.recent[phase];
-        let found = std::iter::once(recent).chain([SAME]).chain(1..TAGS).filter(|tag| *tag != TOLD).find(right);
+        let found = std::iter::once(recent).chain(SAME..TOLD).find(right);
         let tag = found.unwrap_or_else(|| {
             let unlike = (value(SAME).unwrap_or(0) ^ actual).to_le_bytes();
             if unlike.iter().filter(|byte| **byte != 0).count() > 1 { TOLD } else { SAME }
         });
-        self.recent[phase] = found.unwrap_or(recent);
-        self.stream(Stream::Tags).push(tag);
+        self.stream(Stream::Tags).push(if tag == recent { 0 } else { tag + 1 });
         tag
     }
 
