@@ -20,6 +20,8 @@
 //! | `packed` | segments and whole bodies that no prediction helps |
 //! | `segment` | what a segment of any kind is decoded from, and by whom |
 //! | `apply` | the way back |
+//! | `spending` | what the bytes of a body went to |
+//! | `outline` | what the outside of a body says |
 
 mod apply;
 mod arm64;
@@ -38,12 +40,15 @@ mod mix;
 mod model;
 #[cfg(feature = "create")]
 mod options;
+mod outline;
 mod packed;
 mod pages;
 mod predict;
 #[cfg(feature = "create")]
 mod search;
 mod segment;
+#[cfg(feature = "create")]
+mod spending;
 mod streams;
 mod tables;
 #[cfg(feature = "create")]
@@ -57,4 +62,9 @@ pub use body::{Kind, VERSION, stated_lengths};
 pub use create::{Stats, create};
 #[cfg(feature = "create")]
 pub use options::{Options, Profile};
+pub(crate) use outline::describe;
+#[cfg(feature = "create")]
+pub(crate) use spending::spending;
+#[cfg(feature = "create")]
+pub use spending::{PURPOSE_NAMES, SectionSpending, Spending};
 pub use packed::PACKED_VERSION;

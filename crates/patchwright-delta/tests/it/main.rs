@@ -9,3 +9,4 @@ mod inputs;
 mod native;
 mod profiles;
 mod round_trip;
+mod versions;
