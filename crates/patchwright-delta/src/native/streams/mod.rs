@@ -136,20 +136,21 @@ pub(super) fn decode(
     reader.finish()
 }
 
-/// Codes a segment, whose bytes are `new`; tells besides what its bits, in 1/256, were spent on. Nothing if the streams
-/// would be longer than they may be, as when most of the covered bytes differ.
+/// Codes a segment, whose bytes are `new`, with Zstandard at `level`; tells besides what its bits, in 1/256, were spent
+/// on. Nothing if the streams would be longer than they may be, as when most of the covered bytes differ.
 #[cfg(feature = "create")]
 pub(super) fn encode(
     (images, pages): (&Images<'_>, &Pages<'_>),
     start: u32,
     covers: &[Cover],
     new: &[u8],
+    level: i32,
 ) -> std::io::Result<Option<(Vec<u8>, [u64; PURPOSES])>> {
     let mut writer = Writer::new(new);
     let mut made = vec![0; new.len()];
     Walk::new(images, pages, start).run(&mut writer, &mut made, covers);
     debug_assert!(made == new, "the walk makes what it was told");
-    writer.finish()
+    writer.finish(level)
 }
 
 /// The state of a walk over a segment.

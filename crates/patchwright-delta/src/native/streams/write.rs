@@ -11,9 +11,6 @@ use super::super::walk::PURPOSES;
 use super::words::{SAME, TOLD, word};
 use super::{Foretold, Stream, Voice};
 
-/// How hard Zstandard tries.
-const LEVEL: i32 = 19;
-
 /// The streams of a segment as they grow.
 pub(super) struct Writer<'a> {
     new: &'a [u8],
@@ -33,7 +30,7 @@ impl<'a> Writer<'a> {
     }
 
     /// The part that the streams make, and what its bits, in 1/256, were spent on; nothing if they are too long.
-    pub(super) fn finish(mut self) -> io::Result<Option<(Vec<u8>, [u64; PURPOSES])>> {
+    pub(super) fn finish(mut self, level: i32) -> io::Result<Option<(Vec<u8>, [u64; PURPOSES])>> {
         if self.blocks > 0 {
             let blocks = self.blocks;
             push_varint(self.stream(Stream::Blocks), blocks);
@@ -49,7 +46,7 @@ impl<'a> Writer<'a> {
             if raw.is_empty() {
                 continue;
             }
-            let packed = pack(raw)?;
+            let packed = pack(raw, level)?;
             let bytes = if packed.len() < raw.len() { &packed } else { raw };
             push_varint(&mut head, bytes.len() as u64);
             stored.extend_from_slice(bytes);
@@ -64,8 +61,8 @@ impl<'a> Writer<'a> {
     }
 }
 
-fn pack(raw: &[u8]) -> io::Result<Vec<u8>> {
-    let mut compressor = Compressor::new(LEVEL)?;
+fn pack(raw: &[u8], level: i32) -> io::Result<Vec<u8>> {
+    let mut compressor = Compressor::new(level)?;
     compressor.set_parameter(CParameter::ContentSizeFlag(false))?;
     compressor.set_parameter(CParameter::ChecksumFlag(false))?;
     let log = raw.len().max(1 << 10).next_power_of_two().ilog2().min(24);

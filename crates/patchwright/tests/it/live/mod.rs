@@ -177,7 +177,8 @@ fn check_case(case: &Case, name: &str) {
 }
 
 fn check_refusal(running: &Running, patch: &Path, built: &Built, before: &str, (kind, expect): (ErrorKind, &[&str])) {
-    let limits = Limits { pause: Duration::from_millis(100), deadline: Duration::from_millis(400), ..Limits::default() };
+    let limits =
+        Limits { pause: Duration::from_millis(100), deadline: Duration::from_millis(400), ..Limits::default() };
     let error = apply(patch, &built.old, &hot_only(running.pid(), limits), &Quiet).unwrap_err();
     assert_eq!(error.kind, kind, "{error}");
     for expect in expect {
