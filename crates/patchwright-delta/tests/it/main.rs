@@ -7,5 +7,6 @@ mod hostile;
 mod images;
 mod inputs;
 mod native;
+mod profiles;
 mod round_trip;
 mod versions;

@@ -11,9 +11,6 @@ use super::super::walk::PURPOSES;
 use super::words::{SAME, TOLD, word};
 use super::{Foretold, Stream, Voice};
 
-/// How hard Zstandard tries.
-const LEVEL: i32 = 19;
-
 /// The streams of a segment as they grow.
 pub(super) struct Writer<'a> {
     new: &'a [u8],
@@ -32,11 +29,14 @@ impl<'a> Writer<'a> {
         Self { new, streams: Default::default(), since_target: 0, blocks: 0, tagged: false, since_run: 0 }
     }
 
-    /// The part that the streams make, and what its bits, in 1/256, were spent on.
-    pub(super) fn finish(mut self) -> io::Result<(Vec<u8>, [u64; PURPOSES])> {
+    /// The part that the streams make, and what its bits, in 1/256, were spent on; nothing if they are too long.
+    pub(super) fn finish(mut self, level: i32) -> io::Result<Option<(Vec<u8>, [u64; PURPOSES])>> {
         if self.blocks > 0 {
             let blocks = self.blocks;
             push_varint(self.stream(Stream::Blocks), blocks);
+        }
+        if self.streams.iter().map(Vec::len).sum::<usize>() > super::room(self.new.len()) {
+            return Ok(None);
         }
         let mut spent = [0; PURPOSES];
         let mut head = Vec::new();
@@ -46,14 +46,14 @@ impl<'a> Writer<'a> {
             if raw.is_empty() {
                 continue;
             }
-            let packed = pack(raw)?;
+            let packed = pack(raw, level)?;
             let bytes = if packed.len() < raw.len() { &packed } else { raw };
             push_varint(&mut head, bytes.len() as u64);
             stored.extend_from_slice(bytes);
             spent[Stream::spent(number) as usize] += bytes.len() as u64 * 8 * 256;
         }
         head.extend_from_slice(&stored);
-        Ok((head, spent))
+        Ok(Some((head, spent)))
     }
 
     fn stream(&mut self, stream: Stream) -> &mut Vec<u8> {
@@ -61,8 +61,8 @@ impl<'a> Writer<'a> {
     }
 }
 
-fn pack(raw: &[u8]) -> io::Result<Vec<u8>> {
-    let mut compressor = Compressor::new(LEVEL)?;
+fn pack(raw: &[u8], level: i32) -> io::Result<Vec<u8>> {
+    let mut compressor = Compressor::new(level)?;
     compressor.set_parameter(CParameter::ContentSizeFlag(false))?;
     compressor.set_parameter(CParameter::ChecksumFlag(false))?;
     let log = raw.len().max(1 << 10).next_power_of_two().ilog2().min(24);
