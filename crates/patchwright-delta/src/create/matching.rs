@@ -19,10 +19,10 @@ pub(crate) fn covers(old: &[u8], new: &[u8]) -> Result<Vec<Cover>, CreateError> 
 
 /// Finds covers by an index of samples of the old view: less, and much faster.
 pub(crate) fn quick_covers(old: &[u8], new: &[u8]) -> Result<Vec<Cover>, CreateError> {
-    let index = SampleIndex::new(old, Costs::STREAMS);
+    let index = SampleIndex::new(old, Costs::SAMPLES);
     let all = in_pieces(new, |piece| index.covers(piece));
     drop(index);
-    covers::refine(&old, new, 0, all, &Costs::STREAMS).map_err(CreateError::OldRead)
+    covers::refine(&old, new, 0, all, &Costs::SAMPLES).map_err(CreateError::OldRead)
 }
 
 /// Finds the covers of all pieces in parallel. Pieces are of one size, whatever the number of threads.

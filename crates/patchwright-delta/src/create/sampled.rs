@@ -151,7 +151,7 @@ mod tests {
     }
 
     fn check(old: &[u8], new: &[u8], expected: &[(u64, u64, u64)]) {
-        let found = SampleIndex::new(old, Costs::STREAMS).covers(new);
+        let found = SampleIndex::new(old, Costs::SAMPLES).covers(new);
         let found: Vec<_> = found.iter().map(|cover| (cover.old_offset, cover.new_offset, cover.len)).collect();
         assert_eq!(found, expected);
     }
@@ -161,7 +161,7 @@ mod tests {
         let old = noise(1, 1000);
         for at in 100..120 {
             let new = [noise(2, 50), old[at..at + 23].to_vec(), noise(3, 50)].concat();
-            let found = SampleIndex::new(&old, Costs::STREAMS).covers(&new);
+            let found = SampleIndex::new(&old, Costs::SAMPLES).covers(&new);
             assert!(found.iter().any(|cover| cover.old_offset + 50 == cover.new_offset + at as u64), "{at}: {found:?}");
         }
     }

@@ -23,16 +23,17 @@ pub(super) fn segment(
     new: &[u8],
 ) -> io::Result<(Part<Vec<u8>>, Spending)> {
     let covers = body::covers_of(known.covers, start, narrow(new.len()));
-    let (part, spent) = match profile {
-        Profile::Small => {
+    let streams = match profile {
+        Profile::Small => None,
+        Profile::Fast | Profile::Quick => streams::encode((known.images, known.pages), start, &covers, new)?,
+    };
+    let (part, spent) = match streams {
+        Some((bytes, spent)) => (Part { kind: Kind::Streams, bytes }, vec![spent]),
+        None => {
             let mut bytes = new.to_vec();
             let walk = Walk::new(Encoder::new(), known.images, known.matches, Tables { log: shape.table_log }, SLOTS);
             let (engine, spent) = walk.run(&mut bytes, start, &covers);
             (Part { kind: Kind::Mixed, bytes: engine.finish() }, spent)
-        }
-        Profile::Fast | Profile::Quick => {
-            let (bytes, spent) = streams::encode((known.images, known.pages), start, &covers, new)?;
-            (Part { kind: Kind::Streams, bytes }, vec![spent])
         }
     };
     let covered: u64 = covers.iter().map(|cover| cover.len).sum();

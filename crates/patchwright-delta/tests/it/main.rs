@@ -8,4 +8,5 @@ mod hostile;
 mod images;
 mod inputs;
 mod native;
+mod profiles;
 mod round_trip;

@@ -78,6 +78,11 @@ impl Stream {
     }
 }
 
+/// How long all streams of a segment of so many bytes may be together, decoded: a bound on memory.
+fn room(len: usize) -> usize {
+    2 * len + 64
+}
+
 /// Data are looked at in blocks of so many bytes, which start at multiples of it in the old file.
 const BLOCK: u32 = 256;
 
@@ -131,14 +136,15 @@ pub(super) fn decode(
     reader.finish()
 }
 
-/// Codes a segment, whose bytes are `new`; tells besides what its bits, in 1/256, were spent on.
+/// Codes a segment, whose bytes are `new`; tells besides what its bits, in 1/256, were spent on. Nothing if the streams
+/// would be longer than they may be, as when most of the covered bytes differ.
 #[cfg(feature = "create")]
 pub(super) fn encode(
     (images, pages): (&Images<'_>, &Pages<'_>),
     start: u32,
     covers: &[Cover],
     new: &[u8],
-) -> std::io::Result<(Vec<u8>, [u64; PURPOSES])> {
+) -> std::io::Result<Option<(Vec<u8>, [u64; PURPOSES])>> {
     let mut writer = Writer::new(new);
     let mut made = vec![0; new.len()];
     Walk::new(images, pages, start).run(&mut writer, &mut made, covers);
@@ -267,9 +273,10 @@ impl<'a> Walk<'a> {
         let sources = [old.get(index(from)..index(border)), self.images.extra.bytes.get(beyond..beyond + second)];
         let (in_old, in_extra) = made[at..at + first + second].split_at_mut(first);
         for (made, source) in [in_old, in_extra].into_iter().zip(sources) {
-            if !made.is_empty() {
-                made.copy_from_slice(source.unwrap_or_default());
-            }
+            // Covers were checked against both; what is not there would stay zero.
+            let source = source.unwrap_or_default();
+            let len = made.len().min(source.len());
+            made[..len].copy_from_slice(&source[..len]);
         }
         let mut here = from;
         while here < border {

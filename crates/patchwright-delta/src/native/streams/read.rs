@@ -20,6 +20,9 @@ pub(super) struct Reader {
     failure: Option<&'static str>,
 }
 
+/// The longest number.
+const VARINT_LEN: usize = 10;
+
 #[derive(Default)]
 struct Bytes {
     bytes: Vec<u8>,
@@ -52,7 +55,9 @@ impl Bytes {
 impl Reader {
     /// Decodes the streams of a segment that makes `len` bytes.
     pub(super) fn open(part: &[u8], len: usize) -> Result<Self, &'static str> {
-        let mut rest = Bytes { bytes: part.to_vec(), at: 0 };
+        // No more of the part than its lengths can take.
+        let lens_end = part.len().min(Stream::COUNT * 2 * VARINT_LEN);
+        let mut rest = Bytes { bytes: part[..lens_end].to_vec(), at: 0 };
         let mut lens = [(0usize, 0usize); Stream::COUNT];
         let mut all = 0usize;
         for (raw, stored) in &mut lens {
@@ -62,7 +67,7 @@ impl Reader {
             *stored = if *raw == 0 { 0 } else { number()? };
             all = all.saturating_add(*raw);
         }
-        if all > 2 * len + 64 {
+        if all > super::room(len) {
             return Err("its streams are longer than they can be");
         }
         let mut at = rest.at;

@@ -32,11 +32,14 @@ impl<'a> Writer<'a> {
         Self { new, streams: Default::default(), since_target: 0, blocks: 0, tagged: false, since_run: 0 }
     }
 
-    /// The part that the streams make, and what its bits, in 1/256, were spent on.
-    pub(super) fn finish(mut self) -> io::Result<(Vec<u8>, [u64; PURPOSES])> {
+    /// The part that the streams make, and what its bits, in 1/256, were spent on; nothing if they are too long.
+    pub(super) fn finish(mut self) -> io::Result<Option<(Vec<u8>, [u64; PURPOSES])>> {
         if self.blocks > 0 {
             let blocks = self.blocks;
             push_varint(self.stream(Stream::Blocks), blocks);
+        }
+        if self.streams.iter().map(Vec::len).sum::<usize>() > super::room(self.new.len()) {
+            return Ok(None);
         }
         let mut spent = [0; PURPOSES];
         let mut head = Vec::new();
@@ -53,7 +56,7 @@ impl<'a> Writer<'a> {
             spent[Stream::spent(number) as usize] += bytes.len() as u64 * 8 * 256;
         }
         head.extend_from_slice(&stored);
-        Ok((head, spent))
+        Ok(Some((head, spent)))
     }
 
     fn stream(&mut self, stream: Stream) -> &mut Vec<u8> {
