@@ -63,8 +63,8 @@ pub use create::{Stats, create};
 #[cfg(feature = "create")]
 pub use options::{Options, Profile};
 pub(crate) use outline::describe;
+pub use packed::PACKED_VERSION;
 #[cfg(feature = "create")]
 pub(crate) use spending::spending;
 #[cfg(feature = "create")]
 pub use spending::{PURPOSE_NAMES, SectionSpending, Spending};
-pub use packed::PACKED_VERSION;
