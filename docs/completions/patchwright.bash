@@ -373,7 +373,7 @@ _patchwright() {
             return 0
             ;;
         patchwright__subcmd__diff)
-            opts="-o -q -h --output --ignore --retain --regions --max-memory --threads --format --hot --profile --lzx --fast --large-window --fail-if-same --fail-if-bigger --no-timestamp --json --color --quiet --help"
+            opts="-o -q -h --output --ignore --retain --regions --profile --max-memory --threads --format --hot --lzx --fast --large-window --fail-if-same --fail-if-bigger --no-timestamp --json --color --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -399,6 +399,10 @@ _patchwright() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -W "small fast quick raw native" -- "${cur}"))
+                    return 0
+                    ;;
                 --max-memory)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -409,10 +413,6 @@ _patchwright() {
                     ;;
                 --format)
                     COMPREPLY=($(compgen -W "pwp pa19" -- "${cur}"))
-                    return 0
-                    ;;
-                --profile)
-                    COMPREPLY=($(compgen -W "raw native" -- "${cur}"))
                     return 0
                     ;;
                 --lzx)
