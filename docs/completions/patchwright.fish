@@ -53,6 +53,11 @@ complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -s o -l ou
 complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -l ignore -d 'Ranges of the old file whose content does not matter' -r
 complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -l retain -d 'Ranges that keep what they hold in the file being patched' -r
 complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -l regions -d 'A file that lists ignored and retained ranges by path; the way to give those of folders' -r -F
+complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -l profile -d 'What the patch is made for [default: small, or raw with --format pa19]' -r -f -a "small\t'The smallest patch (pwp)'
+fast\t'A patch that is quick to apply (pwp)'
+quick\t'A patch that is quick to make (pwp)'
+raw\t'32-bit images are patched like any file; every applier takes the patch (pa19)'
+native\t'32-bit images are normalised and transformed as the genuine creator does (pa19)'"
 complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -l max-memory -d 'Most memory that matching may use, such as 2GiB or 512MiB; a smaller limit may make a larger patch' -r
 complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -l threads -d 'Threads to use; all cores without it' -r
 complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -l format -d 'The format of the patch' -r -f -a "pwp\t'Our own container'

@@ -55,6 +55,7 @@ Register-ArgumentCompleter -Native -CommandName 'patchwright' -ScriptBlock {
             [CompletionResult]::new('--ignore', '--ignore', [CompletionResultType]::ParameterName, 'Ranges of the old file whose content does not matter')
             [CompletionResult]::new('--retain', '--retain', [CompletionResultType]::ParameterName, 'Ranges that keep what they hold in the file being patched')
             [CompletionResult]::new('--regions', '--regions', [CompletionResultType]::ParameterName, 'A file that lists ignored and retained ranges by path; the way to give those of folders')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'What the patch is made for [default: small, or raw with --format pa19]')
             [CompletionResult]::new('--max-memory', '--max-memory', [CompletionResultType]::ParameterName, 'Most memory that matching may use, such as 2GiB or 512MiB; a smaller limit may make a larger patch')
             [CompletionResult]::new('--threads', '--threads', [CompletionResultType]::ParameterName, 'Threads to use; all cores without it')
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'The format of the patch')
