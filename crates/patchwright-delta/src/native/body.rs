@@ -13,7 +13,7 @@ use crate::ApplyError;
 use crate::cover::Cover;
 use crate::format::{Varint, malformed, push_varint};
 
-/// The version of bodies of this format. **Draft**: no verb may write it before the format is final.
+/// The version of bodies of this format, which is final.
 pub const VERSION: u8 = 2;
 
 /// How a segment is coded.

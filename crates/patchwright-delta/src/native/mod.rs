@@ -1,6 +1,6 @@
 //! Bodies for native programs: what follows from the move of addresses is foretold and not written down.
 //!
-//! This is a draft of the second version of the format, not yet reachable from the verbs: `docs/formats/delta-native.md`.
+//! This is version 2 of the format of bodies, which is final: `docs/formats/delta-native.md`.
 //!
 //! | module | what |
 //! |---|---|

@@ -54,7 +54,7 @@ fn opener(folder: &Path) -> Option<(Built, Running)> {
     let program = compile("opener", OPENER, &["-ldl"]);
     let running = Running::start(&program, Some(&old));
     running.wait_for("closed", 0);
-    Some((Built { program, argument: Some(old.clone()), old, new }, running))
+    Some((Built { program, argument: Some(old.clone()), old, new, objects: None }, running))
 }
 
 fn states(pid: i32) -> Vec<&'static str> {
