@@ -10,6 +10,7 @@
 //! | [`prepared`] | our own crates, linked by `patchwright-linker`, pass their tests |
 //! | [`real`] | every promise about files, on the real pairs of the corpus |
 //! | [`matrix`] | `check` over all combinations of compilers and their flags; a tool killed at all its steps |
+//! | [`cross`] | deltas made and applied on another CPU are the same bytes |
 //! | [`images`] | `check` on the images of the corpus, against counts that were looked at once |
 //! | [`mod@bench`] | size, time and memory against other tools on the corpus; `bench_live` pauses of processes |
 //! | [`servers`] | real servers, patched a hundred times under load |
@@ -23,6 +24,7 @@ mod bench_check;
 mod bench_live;
 mod bless;
 mod corpus;
+mod cross;
 mod demo;
 mod demo_live;
 mod dist;
@@ -118,6 +120,12 @@ const VERBS: &[Verb] = &[
         arguments: "",
         about: "kill the tool at every step of patching a process, and a thousand times at any moment (many minutes)",
         run: matrix::killed,
+    },
+    Verb {
+        name: "cross",
+        arguments: "",
+        about: "make and apply deltas of native programs under qemu-aarch64, and compare with here (minutes)",
+        run: cross::run,
     },
     Verb {
         name: "prepared",

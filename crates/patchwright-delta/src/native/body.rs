@@ -143,6 +143,11 @@ pub(super) struct Parts<'a> {
 }
 
 impl Parts<'_> {
+    /// Whether any segment is of this kind.
+    pub(super) fn any(&self, kind: Kind) -> bool {
+        self.parts.iter().any(|part| part.kind == kind)
+    }
+
     /// Whether any segment needs the head.
     pub(super) fn need_head(&self) -> bool {
         self.parts.iter().any(|part| part.kind.needs_head())

@@ -17,6 +17,9 @@ const FAST_LEVEL: i32 = 19;
 /// How hard for [`Profile::Quick`]: level 19 would take half of its time for a tenth of its size.
 const QUICK_LEVEL: i32 = 12;
 
+/// How many decoded pages of the old file a segment keeps while it is coded.
+const SLOTS: usize = 128;
+
 /// Codes the segment that starts at `start` and consists of `new`.
 pub(super) fn segment(
     profile: Profile,
@@ -35,7 +38,7 @@ pub(super) fn segment(
         Some((bytes, spent)) => (Part { kind: Kind::Streams, bytes }, vec![spent]),
         None => {
             let mut bytes = new.to_vec();
-            let walk = Walk::new(Encoder::new(), known.images, known.matches, Tables { log: shape.table_log });
+            let walk = Walk::new(Encoder::new(), known.images, known.matches, Tables { log: shape.table_log }, SLOTS);
             let (engine, spent) = walk.run(&mut bytes, start, &covers);
             (Part { kind: Kind::Mixed, bytes: engine.finish() }, spent)
         }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::cast_possible_truncation, reason = "the numbers are those of the test")]
 
+mod golden;
 mod hostile;
 mod images;
 mod inputs;
