@@ -10,6 +10,7 @@ use crate::tools::Tool;
 type Value = fn(u64, &Usage, &Usage) -> f64;
 
 const SIZE: Value = |len, _, _| len as f64;
+const PEAK: Value = |_, create, _| create.peak_bytes as f64;
 const CREATE_WALL: Value = |_, create, _| create.wall.as_secs_f64();
 const APPLY_WALL: Value = |_, _, apply| apply.wall.as_secs_f64();
 
@@ -23,6 +24,8 @@ enum Way {
     WholeFile,
     /// The largest ratio of peak memory to what both files hold.
     Peak,
+    /// The same, as a mean: small files bear the tables of the coder, whatever their length.
+    MeanPeak,
 }
 
 struct Goal {
@@ -43,6 +46,7 @@ const GOALS: &[Goal] = &[
     goal("small", "size / (xz of the new file + 1 KiB), largest", Way::WholeFile, 1.0),
     goal("small", "create wall / zucchini+xz, mean", Way::Mean(CREATE_WALL, "zucchini+xz"), 0.5),
     goal("small", "create peak memory / (old + new), largest", Way::Peak, 6.0),
+    goal("small", "create peak memory / (old + new), mean", Way::MeanPeak, 6.0),
     goal("small", "apply wall / zucchini+xz, mean", Way::Mean(APPLY_WALL, "zucchini+xz"), 1.0),
     goal("fast", "size / hdiffz, mean", Way::Mean(SIZE, "hdiffz"), 0.60),
     goal("fast", "create wall / hdiffz, mean", Way::Mean(CREATE_WALL, "hdiffz"), 0.7),
@@ -65,6 +69,7 @@ impl<'a> Goals<'a> {
             self.cases.iter().filter_map(|case| Some((ratio(case)?, case.pair.as_str()))).collect()
         };
         let largest = |ratios: Vec<(f64, &'a str)>| ratios.into_iter().max_by(|a, b| a.0.total_cmp(&b.0));
+        let both = |case: &Case| Some((case.old_len + case.new_len) as f64);
         match goal.way {
             Way::Mean(value, rival) => {
                 let ratios = ratios(&|case| self.value(case, rival, value), value);
@@ -78,9 +83,10 @@ impl<'a> Goals<'a> {
                 largest(ratios(&best, SIZE))
             }
             Way::WholeFile => largest(ratios(&|case| Some(self.value(case, "xz", SIZE)? + 1024.0), SIZE)),
-            Way::Peak => largest(ratios(&|case| Some((case.old_len + case.new_len) as f64), |_, create, _| {
-                create.peak_bytes as f64
-            })),
+            Way::Peak => largest(ratios(&both, PEAK)),
+            Way::MeanPeak => {
+                geometric_mean(ratios(&both, PEAK).into_iter().map(|(ratio, _)| ratio)).map(|mean| (mean, ""))
+            }
         }
     }
 
