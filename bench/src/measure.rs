@@ -20,13 +20,20 @@ pub(crate) struct Job {
 }
 
 /// What a process took.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Usage {
     pub(crate) wall: Duration,
     /// User and system time of all its threads.
     pub(crate) cpu: Duration,
     /// Its largest resident set.
     pub(crate) peak_bytes: u64,
+}
+
+impl Usage {
+    /// What two steps take, one after the other.
+    pub(crate) fn then(self, next: Self) -> Self {
+        Self { wall: self.wall + next.wall, cpu: self.cpu + next.cpu, peak_bytes: self.peak_bytes.max(next.peak_bytes) }
+    }
 }
 
 /// Runs `job` to its end.

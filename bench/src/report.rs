@@ -4,8 +4,10 @@ use std::fmt;
 use std::fs;
 
 use crate::Result;
+use crate::goals::Goals;
 use crate::measure::Usage;
-use crate::tools::Tool;
+use crate::several::Measured;
+use crate::tools::{Kind, Tool};
 
 /// The tool that ratios are against.
 const REFERENCE: &str = "bsdiff";
@@ -32,7 +34,10 @@ pub(crate) struct Report<'a> {
     commit: &'a str,
     planned: usize,
     machine: String,
+    /// Tools that are not here, and why.
+    pub(crate) missing: Vec<String>,
     pub(crate) cases: Vec<Case>,
+    pub(crate) families: Vec<Measured>,
 }
 
 /// A column of numbers that are compared.
@@ -75,7 +80,16 @@ const MEASURES: &[Measure] = &[
 
 impl<'a> Report<'a> {
     pub(crate) fn new(tools: &'a [Tool], date: &'a str, commit: &'a str, planned: usize) -> Result<Self> {
-        Ok(Report { tools, date, commit, planned, machine: machine()?, cases: Vec::new() })
+        Ok(Report {
+            tools,
+            date,
+            commit,
+            planned,
+            machine: machine()?,
+            missing: Vec::new(),
+            cases: Vec::new(),
+            families: Vec::new(),
+        })
     }
 
     pub(crate) fn failures(&self) -> usize {
@@ -100,13 +114,24 @@ impl<'a> Report<'a> {
         }
         writeln!(
             f,
-            "Per pair, all tools ran one after the other. Create ran once; apply ran three times, and the fastest counts. Every"
+            "Per pair, all tools ran one after the other. Create ran once; apply ran up to three times as long as that took less\n\
+             than two seconds, and the fastest counts. Every result was compared with the new file. Times of steps are added, of\n\
+             their memory the peak counts. `WINDOW` is the least power of two that holds both files. Ratios are to {REFERENCE},\n\
+             less is better; the mean of ratios is geometric."
         )?;
-        writeln!(
-            f,
-            "result was compared with the new file. `WINDOW` is the least power of two that holds both files. Ratios are to"
-        )?;
-        writeln!(f, "{REFERENCE}, less is better; the mean of ratios is geometric.\n")?;
+        let beside: Vec<&str> =
+            self.tools.iter().filter(|tool| tool.kind == Kind::Beside).map(|tool| tool.name).collect();
+        if !beside.is_empty() {
+            writeln!(
+                f,
+                "The creates of {} ran side by side, one on each core: of their times only the processor's are fair.",
+                beside.join(", ")
+            )?;
+        }
+        writeln!(f)?;
+        for line in &self.missing {
+            writeln!(f, "Not measured: {line}.\n")?;
+        }
         writeln!(f, "| tool | version | create | apply |\n|---|---|---|---|")?;
         for Tool { name, version, create_line, apply_line, .. } in self.tools {
             writeln!(f, "| {name} | {version} | `{create_line}` | `{apply_line}` |")?;
@@ -125,6 +150,44 @@ impl<'a> Report<'a> {
         for measure in MEASURES {
             let means = self.columns(measure).map(|column| ratio_cell(mean_ratio(&column, &self.reference(measure))));
             row(f, measure.title, means)?;
+        }
+        let new_mib: f64 = self.cases.iter().map(|case| mib(case.new_len)).sum();
+        for (title, index) in [("Create: seconds for each MiB of the new files", 1), ("Apply: the same", 4)] {
+            let cells =
+                self.columns(&MEASURES[index]).map(|column| match column.iter().copied().sum::<Option<f64>>() {
+                    Some(total) if new_mib > 0.0 => seconds(total / new_mib),
+                    _ => "–".into(),
+                });
+            row(f, title, cells)?;
+        }
+        Ok(())
+    }
+
+    /// Patches from several old versions.
+    fn families(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Measured { family, apart, together } in &self.families {
+            let [a, b, c] = family.pairs;
+            writeln!(f, "\n## Three old versions: {}, bytes\n", family.name)?;
+            writeln!(
+                f,
+                "| tool | {a} | {b} | {c} | three patches | one patch | one / three |\n|---|{}",
+                "---:|".repeat(6)
+            )?;
+            for (tool, lens) in apart {
+                let Ok(lens) = lens else {
+                    row(f, tool, std::iter::repeat_n(String::from("failed"), 6))?;
+                    continue;
+                };
+                let sum: u64 = lens.iter().sum();
+                let one = together.as_ref().ok().filter(|_| *tool == "small");
+                let mut cells: Vec<String> = lens.iter().chain([&sum]).map(u64::to_string).collect();
+                cells.push(one.map_or("–".into(), u64::to_string));
+                cells.push(ratio_cell(one.and_then(|one| ratio(*one as f64, sum as f64))));
+                row(f, tool, cells.into_iter())?;
+            }
+            if let Err(reason) = together {
+                writeln!(f, "\nOne patch for all three: {reason}.")?;
+            }
         }
         Ok(())
     }
@@ -174,7 +237,9 @@ impl<'a> Report<'a> {
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.head(f)?;
+        write!(f, "{}", Goals { tools: self.tools, cases: &self.cases })?;
         self.summary(f)?;
+        self.families(f)?;
         for measure in MEASURES {
             self.table(f, measure)?;
         }
@@ -220,8 +285,12 @@ fn ratio(value: f64, base: f64) -> Option<f64> {
 
 /// Geometric mean of the ratios of those cases that both have; `None` without any.
 fn mean_ratio(values: &[Option<f64>], base: &[Option<f64>]) -> Option<f64> {
-    let pairs = values.iter().zip(base).filter_map(|(value, base)| ratio((*value)?, (*base)?));
-    let logarithms: Vec<f64> = pairs.filter(|ratio| *ratio > 0.0).map(f64::ln).collect();
+    geometric_mean(values.iter().zip(base).filter_map(|(value, base)| ratio((*value)?, (*base)?)))
+}
+
+/// Of those that are above zero; `None` without any.
+pub(crate) fn geometric_mean(ratios: impl Iterator<Item = f64>) -> Option<f64> {
+    let logarithms: Vec<f64> = ratios.filter(|ratio| *ratio > 0.0).map(f64::ln).collect();
     (!logarithms.is_empty()).then(|| (logarithms.iter().sum::<f64>() / logarithms.len() as f64).exp())
 }
 
@@ -284,8 +353,11 @@ mod tests {
     #[test]
     fn failed_trials_have_no_part_in_totals_and_means() {
         use std::time::Duration;
-        let tools = crate::tools::all("patchwright".as_ref()).unwrap();
+        let (tools, _) = crate::tools::all(&crate::tools::Places::default()).unwrap();
+        let tools: Vec<Tool> =
+            tools.into_iter().filter(|tool| ["small", "bsdiff", "zstd", "xz"].contains(&tool.name)).collect();
         let mut report = Report::new(&tools, "2026-01-01", "0123", 2).unwrap();
+        report.missing.push("hdiffz: not here".into());
         for (pair, base) in [("d01", 100), ("d02", 1000)] {
             let usage = Usage { wall: Duration::from_millis(1500), cpu: Duration::from_secs(1), peak_bytes: 3 << 20 };
             let done = |patch_len| Trial::Done { patch_len, create: usage, apply: usage };
@@ -298,19 +370,29 @@ mod tests {
                 pair: pair.into(),
                 title: format!("title of {pair}"),
                 old_len: 5,
-                new_len: 6,
+                new_len: 1 << 20,
                 trials,
             });
         }
+        report.families.push(Measured {
+            family: crate::several::Family { name: "x", pairs: ["m2", "m1", "d1"] },
+            apart: vec![("small", Ok([10, 20, 70])), ("hdiffz", Err("no".into()))],
+            together: Ok(60),
+        });
         let text = report.to_string();
         let has = |line: &str| assert!(text.contains(line), "{line}\n{text}");
         has("| d01 | title of d01 |");
-        has("| pair | old bytes | new bytes | patchwright | bsdiff | xdelta3 | zstd | qbsdiff | xz |");
-        has("| d02 | 5 | 6 | 500 (0.500) | 1000 (1.000) | failed | 1000 (1.000) |");
+        has("| pair | old bytes | new bytes | small | bsdiff | zstd | xz |");
+        has("| d02 | 5 | 1048576 | 500 (0.500) | 1000 (1.000) | failed | 1000 (1.000) |");
         has("| total | | | 550 | 1100 | – | 1100 |");
         has("| mean ratio | | | 0.500 | 1.000 | 1.000 |");
         has("| Create: wall time | 1.000 | 1.000 | 1.000 |");
-        has("- xdelta3 of d02: exit status: 1");
+        has("| Create: seconds for each MiB of the new files | 1.50 | 1.50 | – | 1.50 |");
+        has("The creates of bsdiff, zstd, xz ran side by side");
+        has("Not measured: hdiffz: not here.");
+        has("| small | 10 | 20 | 70 | 100 | 60 | 0.600 |");
+        has("| hdiffz | failed |");
+        has("- zstd of d02: exit status: 1");
         assert_eq!(report.failures(), 1);
         assert!(!text.contains("Broken off"), "{text}");
     }

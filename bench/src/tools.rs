@@ -1,97 +1,196 @@
 //! Who is measured, and with which command lines: each tool at its documented setting for the smallest patch.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use crate::Result;
 use crate::measure::Job;
 
 /// A tool with its two command lines.
 ///
-/// In a line, `OLD`, `NEW`, `PATCH` and `OUT` stand for the files and `WINDOW` for the least power of two that holds the
-/// old and the new file; a last word `>FILE` sends standard output there.
+/// In a line, `OLD`, `NEW`, `PATCH` and `OUT` stand for the files, `RAW` for one between two steps, and `WINDOW` for the
+/// least power of two that holds the old and the new file; a last word `>FILE` sends standard output there; `&&` goes
+/// before a second step.
+#[derive(Clone)]
 pub(crate) struct Tool {
     pub(crate) name: &'static str,
     pub(crate) create_line: &'static str,
     pub(crate) apply_line: &'static str,
     pub(crate) version: String,
-    /// The file behind the first word.
-    program: PathBuf,
+    pub(crate) kind: Kind,
+    programs: Arc<Programs>,
 }
 
+/// What a tool is measured for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Everything.
+    Whole,
+    /// The time of its create is in no goal: it is taken while another one of this kind runs on another core.
+    Beside,
+    /// As [`Kind::Whole`], and only when it is named.
+    Named,
+}
+
+/// Where the first words of command lines are found; what is not here is on `PATH`.
+type Programs = BTreeMap<&'static str, PathBuf>;
+
 /// Paths of one pair and of what tools make from it.
+#[derive(Clone)]
 pub(crate) struct Files {
     pub(crate) old: PathBuf,
     pub(crate) new: PathBuf,
     pub(crate) patch: PathBuf,
+    pub(crate) raw: PathBuf,
     pub(crate) out: PathBuf,
     pub(crate) complaint: PathBuf,
 }
 
-/// The tools in the order of the tables; the first is ours, the second the one that ratios are against. Those called
-/// `pa19-…` make the same patch in Microsoft's format, and are measured when they are named.
-pub(crate) fn all(patchwright: &Path) -> Result<Vec<Tool>> {
-    let own = std::env::current_exe().map_err(|error| error.to_string())?;
-    let on_path = PathBuf::new;
-    let tool = |name, program: PathBuf, version, create_line, apply_line| Tool {
+/// Where to find tools that have no package.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Places {
+    pub(crate) patchwright: PathBuf,
+    /// The folder of `hdiffz` and `hpatchz`; without it they are looked for on `PATH`.
+    pub(crate) hdiffz: Option<PathBuf>,
+    /// The folder of `bidiff` 2; without it version 1 is measured, which is a crate.
+    pub(crate) bidiff: Option<PathBuf>,
+    /// The program made from `bench/zucchini`.
+    pub(crate) zucchini: Option<PathBuf>,
+}
+
+/// The tools in the order of the tables, and what is missing here.
+///
+/// Ours come first. Those called `pa19-…` make the same patch in Microsoft's format.
+pub(crate) fn all(places: &Places) -> Result<(Vec<Tool>, Vec<String>)> {
+    let mut programs = Programs::new();
+    programs.insert("patchwright", places.patchwright.clone());
+    programs.insert("bench", std::env::current_exe().map_err(|error| error.to_string())?);
+    let mut missing = Vec::new();
+    let hdiff = places.hdiffz.clone().or_else(|| on_path("hdiffz"));
+    if let Some(dir) = &hdiff {
+        programs.extend(["hdiffz", "hpatchz"].map(|name| (name, dir.join(name))));
+    } else {
+        missing.push("hdiffz: neither on PATH nor named by --hdiffz".into());
+    }
+    if let Some(dir) = &places.bidiff {
+        programs.insert("bidiff", dir.join("bidiff"));
+    }
+    if let Some(program) = &places.zucchini {
+        programs.insert("bench-zucchini", program.clone());
+    } else {
+        missing.push("zucchini+xz: not built; it wants clang 19".into());
+    }
+    let programs = Arc::new(programs);
+    let tool = |kind, name, version, create_line, apply_line| Tool {
         name,
         create_line,
         apply_line,
         version,
-        program,
+        kind,
+        programs: Arc::clone(&programs),
     };
-    let our_version = says(Command::new(patchwright).arg("--version"));
-    let pa19 = |name, create_line| {
-        tool(name, patchwright.to_path_buf(), our_version.clone(), create_line, "patchwright apply PATCH OLD -o OUT")
-    };
-    Ok(vec![
-        tool(
-            "patchwright",
-            patchwright.to_path_buf(),
-            our_version.clone(),
-            "patchwright diff OLD NEW -o PATCH",
-            "patchwright apply PATCH OLD -o OUT",
+    let lock = include_str!("../Cargo.lock");
+    let of_crate = |name| format!("the crate, {}", locked_version(lock, name));
+    let ours = says(Command::new(&places.patchwright).arg("--version"));
+    let own =
+        |kind, name, create_line| tool(kind, name, ours.clone(), create_line, "patchwright apply PATCH OLD -o OUT");
+    use Kind::{Beside, Named, Whole};
+    let mut tools = vec![
+        own(Whole, "small", "patchwright diff OLD NEW -o PATCH --profile small"),
+        own(Whole, "fast", "patchwright diff OLD NEW -o PATCH --profile fast"),
+        own(Whole, "quick", "patchwright diff OLD NEW -o PATCH --profile quick"),
+    ];
+    if places.zucchini.is_some() {
+        tools.push(tool(
+            Whole,
+            "zucchini+xz",
+            format!(
+                "the crate, {}; xz {}",
+                locked_version(include_str!("../zucchini/Cargo.lock"), "zucchini"),
+                package("xz-utils")
+            ),
+            "bench-zucchini diff OLD NEW RAW && xz -9e --stdout RAW >PATCH",
+            "xz -d --stdout PATCH >RAW && bench-zucchini patch OLD RAW OUT",
+        ));
+    }
+    if let Some(dir) = &hdiff {
+        tools.push(tool(
+            Whole,
+            "hdiffz",
+            says(Command::new(dir.join("hdiffz")).arg("-v")),
+            "hdiffz -m-1 -SD-2m -p-2 -cache -block-0 -c-lzma2-9-64m -f OLD NEW PATCH",
+            "hpatchz -f OLD PATCH OUT",
+        ));
+    }
+    tools.push(match places.bidiff {
+        Some(_) => tool(
+            Whole,
+            "bidiff",
+            "2.0.0-dev, built from its sources".into(),
+            "bidiff diff --ram OLD NEW PATCH",
+            "bidiff patch OLD PATCH OUT",
         ),
-        tool("bsdiff", on_path(), package("bsdiff"), "bsdiff OLD NEW PATCH", "bspatch OLD OUT PATCH"),
+        None => tool(
+            Whole,
+            "bidiff",
+            format!("{}; xz {}", of_crate("bidiff"), package("xz-utils")),
+            "bench bidiff-diff OLD NEW RAW && xz -9e --stdout RAW >PATCH",
+            "xz -d --stdout PATCH >RAW && bench bidiff-patch OLD RAW OUT",
+        ),
+    });
+    tools.extend([
+        tool(Beside, "bsdiff", package("bsdiff"), "bsdiff OLD NEW PATCH", "bspatch OLD OUT PATCH"),
         tool(
+            Beside,
+            "zstd",
+            package("zstd"),
+            "zstd -q -f -19 --single-thread --long=31 --patch-from=OLD NEW -o PATCH",
+            "zstd -q -f -d --long=31 --patch-from=OLD PATCH -o OUT",
+        ),
+        // No delta: what sending the whole file costs.
+        tool(Beside, "xz", package("xz-utils"), "xz -9e --stdout NEW >PATCH", "xz -d --stdout PATCH >OUT"),
+        tool(
+            Named,
             "xdelta3",
-            on_path(),
             package("xdelta3"),
             "xdelta3 -e -f -9 -S lzma -B WINDOW -W 16777216 -s OLD NEW PATCH",
             "xdelta3 -d -f -B WINDOW -s OLD PATCH OUT",
         ),
         tool(
-            "zstd",
-            on_path(),
-            package("zstd"),
-            // What zstd itself advises for smaller patches when it is run with less.
-            "zstd -q -f --ultra -22 --single-thread --long=31 --zstd=targetLength=4096,chainLog=30 --patch-from=OLD NEW -o PATCH",
-            "zstd -q -f -d --long=31 --patch-from=OLD PATCH -o OUT",
-        ),
-        tool(
+            Named,
             "qbsdiff",
-            own,
-            format!("the crate, {}", locked_version(include_str!("../Cargo.lock"), "qbsdiff")),
+            of_crate("qbsdiff"),
             "bench qbsdiff-diff OLD NEW PATCH",
             "bench qbsdiff-patch OLD PATCH OUT",
         ),
-        // No delta: what sending the whole file costs.
-        tool("xz", on_path(), package("xz-utils"), "xz -9e --stdout NEW >PATCH", "xz -d --stdout PATCH >OUT"),
-        pa19("pa19-raw", "patchwright diff OLD NEW -o PATCH --format pa19 --large-window"),
-        pa19("pa19-fast", "patchwright diff OLD NEW -o PATCH --format pa19 --large-window --fast"),
-        pa19("pa19-native", "patchwright diff OLD NEW -o PATCH --format pa19 --large-window --profile native"),
-    ])
+        own(Named, "patchwright", "patchwright diff OLD NEW -o PATCH"),
+        own(Named, "pa19-raw", "patchwright diff OLD NEW -o PATCH --format pa19 --large-window"),
+        own(Named, "pa19-fast", "patchwright diff OLD NEW -o PATCH --format pa19 --large-window --fast"),
+        own(Named, "pa19-native", "patchwright diff OLD NEW -o PATCH --format pa19 --large-window --profile native"),
+    ]);
+    Ok((tools, missing))
 }
 
 impl Tool {
-    pub(crate) fn create(&self, files: &Files) -> Result<Job> {
-        self.job(self.create_line, files)
+    /// Whether this is the program that is measured against the others.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.create_line.starts_with("patchwright ")
     }
 
-    pub(crate) fn apply(&self, files: &Files) -> Result<Job> {
-        self.job(self.apply_line, files)
+    pub(crate) fn create(&self, files: &Files) -> Result<Vec<Job>> {
+        self.jobs(self.create_line, files)
+    }
+
+    pub(crate) fn apply(&self, files: &Files) -> Result<Vec<Job>> {
+        self.jobs(self.apply_line, files)
+    }
+
+    fn jobs(&self, line: &str, files: &Files) -> Result<Vec<Job>> {
+        line.split(" && ").map(|step| self.job(step, files)).collect()
     }
 
     fn job(&self, line: &str, files: &Files) -> Result<Job> {
@@ -102,10 +201,10 @@ impl Tool {
                 _ => job.words.push(fill(word, files)?),
             }
         }
-        if self.program != Path::new("")
-            && let Some(first) = job.words.first_mut()
+        if let Some(first) = job.words.first_mut()
+            && let Some(program) = first.to_str().and_then(|name| self.programs.get(name))
         {
-            *first = self.program.clone().into();
+            *first = program.clone().into();
         }
         Ok(job)
     }
@@ -122,6 +221,7 @@ fn fill(word: &str, files: &Files) -> Result<OsString> {
         "OLD" => filled.push(&files.old),
         "NEW" => filled.push(&files.new),
         "PATCH" => filled.push(&files.patch),
+        "RAW" => filled.push(&files.raw),
         "OUT" => filled.push(&files.out),
         "WINDOW" => filled.push(window(len(&files.old)?.max(len(&files.new)?)).to_string()),
         other => filled.push(other),
@@ -136,6 +236,12 @@ fn window(len: u64) -> u64 {
 
 fn len(path: &Path) -> Result<u64> {
     Ok(fs::metadata(path).map_err(|error| format!("{}: {error}", path.display()))?.len())
+}
+
+/// The folder of `PATH` that holds a program.
+fn on_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).find(|dir| dir.join(name).is_file())
 }
 
 /// Version of a Debian package: bsdiff does not tell its own.
@@ -155,7 +261,8 @@ fn locked_version(lock: &str, package: &str) -> String {
 fn says(command: &mut Command) -> String {
     let output = command.output().ok().filter(|output| output.status.success());
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-    text.as_deref().and_then(|text| text.lines().next()).unwrap_or("unknown version").trim().into()
+    let line = text.as_deref().and_then(|text| text.lines().map(str::trim).find(|line| !line.is_empty()));
+    line.unwrap_or("unknown version").into()
 }
 
 #[cfg(test)]
@@ -172,17 +279,39 @@ mod tests {
     #[test]
     fn lines_are_filled() {
         let own = std::env::current_exe().unwrap();
-        let files =
-            Files { old: own.clone(), new: own.clone(), patch: "p".into(), out: "o".into(), complaint: "c".into() };
-        let tools = all(Path::new("/bin/pw")).unwrap();
-        let job = |name: &str| tools.iter().find(|tool| tool.name == name).unwrap().create(&files).unwrap();
+        let files = Files {
+            old: own.clone(),
+            new: own.clone(),
+            patch: "p".into(),
+            raw: "r".into(),
+            out: "o".into(),
+            complaint: "c".into(),
+        };
+        let places = Places {
+            patchwright: "/bin/pw".into(),
+            hdiffz: Some("/opt".into()),
+            bidiff: None,
+            zucchini: Some("/z/zucchini".into()),
+        };
+        let (tools, missing) = all(&places).unwrap();
+        assert_eq!(missing, [""; 0]);
+        let jobs = |name: &str| tools.iter().find(|tool| tool.name == name).unwrap().create(&files).unwrap();
         let old = own.to_str().unwrap();
-        assert_eq!(job("patchwright").words, ["/bin/pw", "diff", old, old, "-o", "p"]);
-        assert_eq!(job("qbsdiff").words, [old, "qbsdiff-diff", old, old, "p"]);
-        assert!(job("zstd").words.contains(&format!("--patch-from={old}").into()));
-        let xz = job("xz");
-        assert_eq!(xz.words, ["xz", "-9e", "--stdout", old]);
-        assert_eq!(xz.stdout, Some("p".into()));
+        assert_eq!(jobs("fast")[0].words, ["/bin/pw", "diff", old, old, "-o", "p", "--profile", "fast"]);
+        assert_eq!(jobs("qbsdiff")[0].words, [old, "qbsdiff-diff", old, old, "p"]);
+        assert_eq!(jobs("hdiffz")[0].words[0], "/opt/hdiffz");
+        assert!(jobs("zstd")[0].words.contains(&format!("--patch-from={old}").into()));
+        let steps = jobs("zucchini+xz");
+        assert_eq!(steps[0].words, ["/z/zucchini", "diff", old, old, "r"]);
+        assert_eq!(steps[1].words, ["xz", "-9e", "--stdout", "r"]);
+        assert_eq!(steps[1].stdout, Some("p".into()));
+    }
+
+    #[test]
+    fn tools_that_are_missing_are_told() {
+        let (tools, missing) = all(&Places::default()).unwrap();
+        assert!(tools.iter().all(|tool| tool.name != "zucchini+xz"));
+        assert!(missing.iter().any(|line| line.starts_with("zucchini+xz")), "{missing:?}");
     }
 
     #[test]

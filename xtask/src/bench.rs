@@ -1,6 +1,6 @@
 //! Size, time and memory against other tools, on the corpus. The measuring is done by the package in `bench/`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::args::Args;
 use crate::run::{cargo, has, output, root, show, target_dir, today};
@@ -12,13 +12,22 @@ pub(crate) fn run(mut args: Args) -> Result {
     let pairs = args.value("--pairs")?;
     let out = args.value("--out")?;
     let tool = args.value("--tool")?;
+    let rivals = Rivals { hdiffz: args.value("--hdiffz")?, bidiff: args.value("--bidiff")? };
     match args.free(1)?.as_slice() {
-        [what] if what == "delta" => delta(&dir, &DELTA, pairs, out),
-        [what] if what == "pa19" => delta(&dir, &PA19, pairs, out),
+        [what] if what == "delta" => delta(&dir, &DELTA, pairs, out, &rivals),
+        [what] if what == "pa19" => delta(&dir, &PA19, pairs, out, &rivals),
         [what] if what == "check" => bench_check::run(&dir, pairs, out),
         [what] if what == "live" => bench_live::run(tool.map(Into::into), out),
         _ => Err(Failure::Usage("bench what? There are: delta, pa19, check, live".into())),
     }
+}
+
+/// Folders of programs that no package client brings.
+struct Rivals {
+    /// Of `hdiffz` and `hpatchz`; else they are looked for on `PATH`.
+    hdiffz: Option<String>,
+    /// Of version 2 of `bidiff`; else version 1 is measured, a crate.
+    bidiff: Option<String>,
 }
 
 /// What is measured.
@@ -40,12 +49,11 @@ const PA19: Subject = Subject {
     suffix: "-pa19",
 };
 
-fn delta(dir: &Path, subject: &Subject, pairs: Option<String>, out: Option<String>) -> Result {
+fn delta(dir: &Path, subject: &Subject, pairs: Option<String>, out: Option<String>, rivals: &Rivals) -> Result {
     ensure(Group::Bench)?;
-    // The other pairs of the corpus are more old versions for patches with several of them.
     let ids: Vec<String> = match &pairs {
         Some(list) => list.split(',').map(String::from).collect(),
-        None if subject.pairs.is_empty() => corpus::ids("d").collect(),
+        None if subject.pairs.is_empty() => corpus::ids("").collect(),
         None => subject.pairs.iter().map(ToString::to_string).collect(),
     };
     corpus::fetch(dir, &ids)?;
@@ -61,12 +69,39 @@ fn delta(dir: &Path, subject: &Subject, pairs: Option<String>, out: Option<Strin
     bench.args(["run", "--release", "--locked", "--quiet", "--manifest-path", "bench/Cargo.toml", "--", "delta"]);
     bench.arg(dir).arg("--patchwright").arg(target_dir().join("release/patchwright"));
     bench.args(["--date", &today()?, "--commit", &commit(), "--out"]).arg(&out);
-    if let Some(tools) = subject.tools {
-        bench.args(["--tools", tools]);
+    match subject.tools {
+        Some(tools) => {
+            bench.args(["--tools", tools]);
+        }
+        None => {
+            if let Some(program) = zucchini() {
+                bench.arg("--zucchini").arg(program);
+            }
+        }
+    }
+    for (option, dir) in [("--hdiffz", &rivals.hdiffz), ("--bidiff", &rivals.bidiff)] {
+        if let Some(dir) = dir {
+            bench.arg(option).arg(root().join(dir));
+        }
     }
     show(bench.args(["--pairs", &ids.join(",")]))?;
     println!("{}", out.display());
     Ok(())
+}
+
+/// Builds Zucchini, which is C++ that older compilers refuse; without clang 19 it is not measured.
+fn zucchini() -> Option<PathBuf> {
+    let dir = target_dir().join("bench-zucchini");
+    let mut build = cargo();
+    build.args(["build", "--release", "--locked", "--quiet", "--manifest-path", "bench/zucchini/Cargo.toml"]);
+    build.arg("--target-dir").arg(&dir).env("CC", "clang-19").env("CXX", "clang++-19");
+    match show(&mut build) {
+        Ok(()) => Some(dir.join("release/bench-zucchini")),
+        Err(error) => {
+            println!("zucchini is not measured: {error}");
+            None
+        }
+    }
 }
 
 /// A name for this kind of machine, never for this one: its processor and how many of them.

@@ -147,7 +147,7 @@ const VERBS: &[Verb] = &[
     },
     Verb {
         name: "bench",
-        arguments: "delta|pa19|check [--corpus DIR] [--pairs d01,d02] [--out FILE] | live [--tool FILE]",
+        arguments: "delta|pa19|check [--corpus DIR] [--pairs d01,d02] [--out FILE] [--hdiffz DIR] [--bidiff DIR] | live [--tool FILE]",
         about: "measure: delta and pa19 against other tools, check against llvm-objdump, live for pauses of processes",
         run: bench::run,
     },

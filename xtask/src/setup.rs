@@ -106,6 +106,8 @@ impl Group {
                         package("xdelta3", "xdelta3"),
                         package("zstd", "zstd"),
                         package("xz-utils", "xz"),
+                        // Zucchini is C++ that the clang of the system is too old for.
+                        package("clang-19", "clang++-19"),
                     ]
                 }
             }

@@ -4,7 +4,7 @@
 //! delta create OLD NEW OUT [MAX_MEMORY]
 //! delta apply OLD BODY OUT [INVERTED_OUT]
 //! delta describe BODY
-//! delta native-create OLD NEW OUT
+//! delta native-create OLD NEW OUT [small|fast|quick]
 //! delta native-apply OLD BODY OUT NEW_LEN [THREADS]
 //! ```
 
@@ -39,10 +39,15 @@ fn main() -> Result<(), Box<dyn Error>> {
                 println!("{stats:#?}");
             }
         }
-        ["native-create", old, new, out] => {
+        ["native-create", old, new, out, rest @ ..] => {
             let (old, new) = (fs::read(old)?, fs::read(new)?);
             let mut bytes = Vec::new();
-            let stats = native::create(&old, &new, &mut bytes)?;
+            let mut options = native::Options::default();
+            if let Some(name) = rest.first() {
+                let named = native::Profile::ALL.into_iter().find(|profile| profile.name() == *name);
+                options.profile = named.ok_or("no such profile")?;
+            }
+            let stats = native::create(&old, &new, &options, &mut bytes)?;
             fs::write(out, &bytes)?;
             println!("{stats:?}");
         }

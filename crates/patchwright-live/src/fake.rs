@@ -148,6 +148,10 @@ impl Target for Fake {
         assert!(!self.stopped, "waiting while the process stands still");
     }
 
+    fn waiting(&self) -> io::Result<Vec<Thread>> {
+        Ok(self.threads.last().cloned().unwrap_or_default())
+    }
+
     fn thread_name(&self, thread: i32) -> String {
         format!("thread-{thread}")
     }

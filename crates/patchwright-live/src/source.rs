@@ -33,8 +33,11 @@ fn line(file: &File<'_>, address: u64) -> Option<String> {
         let mut rows = program.rows();
         // The file and line of the row before, which holds until this one.
         let mut before: Option<(u64, u64, u64)> = None;
+        // Code that the linker left out begins at zero.
+        let mut left_out = false;
         while let Ok(Some((header, row))) = rows.next_row() {
             if let Some((start, file, line)) = before
+                && !left_out
                 && (start..row.address()).contains(&address)
             {
                 let path = header.file(file)?.path_name();
@@ -42,6 +45,9 @@ fn line(file: &File<'_>, address: u64) -> Option<String> {
                 let path = String::from_utf8_lossy(path.slice()).into_owned();
                 let name = path.rsplit('/').next().unwrap_or_default().to_owned();
                 return (line > 0).then(|| format!("{name}:{line}"));
+            }
+            if before.is_none() {
+                left_out = row.address() == 0;
             }
             let line = row.line().map_or(0, |line| line.get());
             before = (!row.end_sequence()).then(|| (row.address(), row.file_index(), line));
@@ -63,12 +69,12 @@ mod tests {
             symbol.name().is_ok_and(|name| name.contains("source") && name.contains("known")) && symbol.size() > 0
         };
         let address = file.symbols().find(own).unwrap().address();
-        assert_eq!(line(&file, address), Some(format!("source.rs:{}", known())));
+        assert_eq!(line(&file, address), Some(format!("source.rs:{}", std::hint::black_box(known as fn() -> u32)())));
         assert_eq!(line(&file, 1), None);
     }
 
     #[inline(never)]
     fn known() -> u32 {
-        line!()
+        std::hint::black_box(line!()) - 1
     }
 }

@@ -197,6 +197,15 @@ impl Stacks {
     }
 }
 
+/// A word of a thread's own stack that lies in a zone: what may be a return address.
+pub(crate) fn word_in(target: &dyn Target, thread: &Thread, mappings: &[Mapping], zones: &[Zone]) -> Option<Hit> {
+    let stack = read_up_to(target, (thread.sp, stack_len(mappings, thread.sp)));
+    stack.chunks_exact(8).map(|word| crate::module::word::<8>(word, 0)).find_map(|address| {
+        let zone = zone_of(zones, address).filter(|zone| zones[*zone].range.start != address)?;
+        Some(Hit { zone, address, certain: false, call: true })
+    })
+}
+
 fn stack_len(mappings: &[Mapping], sp: u64) -> u64 {
     let mapping = mappings.iter().find(|mapping| (mapping.start..mapping.end).contains(&sp));
     mapping.map_or(0, |mapping| mapping.end - sp).min(FIRST_READ)

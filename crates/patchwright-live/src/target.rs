@@ -116,6 +116,10 @@ pub trait Target {
     /// Lets time pass; a thread that stopped too late runs on meanwhile.
     fn rest(&mut self, time: Duration);
 
+    /// Threads that wait in the kernel, without stopping anybody: they may have gone on by the time that they are looked
+    /// at, and their frame pointers are not known.
+    fn waiting(&self) -> io::Result<Vec<Thread>>;
+
     /// The name of a thread.
     fn thread_name(&self, thread: i32) -> String;
 

@@ -260,6 +260,7 @@ pub(crate) fn status(pid: i32) -> Result<ProcessStatus> {
         memory_bytes: patch.memory_bytes,
         functions: patch.functions,
         perf_map: patch.code.iter().map(|(name, start, len)| format!("{start:x} {len:x} {name}")).collect(),
+        pinned: patch.pinned.iter().map(ToString::to_string).collect(),
     };
     Ok(ProcessStatus { pid, name: process.name(), patches: patches.into_iter().map(patch).collect() })
 }

@@ -137,6 +137,9 @@ pub(crate) fn status_text(processes: &[ProcessStatus]) -> String {
             table.row([patch.state.to_owned(), escape(&patch.id), memory, functions.join(", ")]);
         }
         text += &table.render();
+        for line in process.patches.iter().flat_map(|patch| &patch.pinned) {
+            text += &format!("  {}\n", escape(line));
+        }
     }
     text
 }

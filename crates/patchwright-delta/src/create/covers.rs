@@ -32,6 +32,10 @@ impl Costs {
     /// Bodies of compressed streams.
     pub(crate) const STREAMS: Self =
         Self { cover: 60, cover_on_diagonal: 16, correction: 8, literal: 5, equal: 5, unequal: -4 };
+
+    /// For matches found by samples of the bytes as they are: those of another place look alike for a while, and a better
+    /// one is found soon.
+    pub(crate) const SAMPLES: Self = Self { unequal: -14, ..Self::STREAMS };
 }
 
 /// The longest gap between two covers on one diagonal that is looked at.

@@ -8,16 +8,18 @@ use crate::ApplyError;
 use crate::cover::Cover;
 use crate::format::malformed;
 
-use super::body::{self, Parts};
+use super::body::{self, Parts, Shape};
 use super::code::{index, relocated};
 use super::coder::Decoder;
 use super::head::{self, Head};
 use super::image::Layout;
 use super::literals::OldIndex;
 use super::map::AddressMap;
+use super::packed::Packed;
+use super::pages::Pages;
 use super::predict::Images;
+use super::segment::{Common, Known, Segment};
 use super::tables;
-use super::walk::{Tables, Walk};
 
 /// How much of the output is handed over at a time.
 const PIECE: usize = 1 << 20;
@@ -40,22 +42,19 @@ pub fn apply(
     sink: &mut dyn io::Write,
     covers: &mut dyn FnMut(Cover),
 ) -> Result<(), ApplyError> {
-    let parts = body::read(body)?;
-    let shape = parts.shape;
-    if u64::from(shape.old_len) != old.len() as u64 {
-        return Err(ApplyError::OldLength { stated: u64::from(shape.old_len), actual: old.len() as u64 });
+    if let Some(packed) = Packed::read(body) {
+        let packed = packed?;
+        check_lengths((packed.old_len, packed.new_len), (old.len() as u64, new_len))?;
+        return packed.apply(old, sink);
     }
-    if u64::from(shape.new_len) != new_len {
-        return Err(ApplyError::NewLength { stated: u64::from(shape.new_len), expected: new_len });
+    let parts = body::read(body)?;
+    let shape = &parts.shape;
+    check_lengths((shape.old_len, shape.new_len), (old.len() as u64, new_len))?;
+    if !parts.need_head() {
+        return make_all(&parts, &Common { shape, old, known: None }, threads, sink);
     }
     let old_layout = if shape.image { Layout::of(old) } else { Layout::raw() };
-    let mut head = Head::default();
-    let mut engine = Decoder::new(parts.head);
-    head::code(&mut engine, &mut head, &old_layout, shape.old_len.saturating_add(shape.extra_len), shape.new_len)
-        .map_err(|what| malformed("head", 0, what))?;
-    if !engine.used_up() {
-        return Err(malformed("head", 0, "its length is not that of what it says"));
-    }
+    let head = read_head(shape, parts.head, &old_layout)?;
     head.covers.iter().filter(|cover| cover.old_end() <= old.len() as u64).for_each(|cover| covers(*cover));
     let relocated = relocated(old, &old_layout);
     let map = AddressMap::new(&old_layout, &head.new_layout, &head.pairs, &head.covers);
@@ -72,9 +71,47 @@ pub fn apply(
         map: &map,
     };
     let matches = OldIndex::new(old, shape.old_index);
-    let segments = body::segments(shape.new_len, shape.segment_len);
-    let make = |number: usize| make_segment(&parts, number, segments[number], &head.covers, &images, &matches);
-    for wave in (0..segments.len()).collect::<Vec<_>>().chunks(threads.get()) {
+    let pages = Pages::new(old, &old_layout, &relocated);
+    let known = Some(Known { images: &images, pages: &pages, covers: &head.covers, matches: &matches });
+    make_all(&parts, &Common { shape, old, known }, threads, sink)
+}
+
+fn check_lengths((old, new): (u32, u32), (actual, expected): (u64, u64)) -> Result<(), ApplyError> {
+    if u64::from(old) != actual {
+        return Err(ApplyError::OldLength { stated: u64::from(old), actual });
+    }
+    if u64::from(new) != expected {
+        return Err(ApplyError::NewLength { stated: u64::from(new), expected });
+    }
+    Ok(())
+}
+
+fn read_head(shape: &Shape, bytes: &[u8], old_layout: &Layout) -> Result<Head, ApplyError> {
+    let mut head = Head::default();
+    let mut engine = Decoder::new(bytes);
+    head::code(&mut engine, &mut head, old_layout, shape.old_len.saturating_add(shape.extra_len), shape.new_len)
+        .map_err(|what| malformed("head", 0, what))?;
+    if !engine.used_up() {
+        return Err(malformed("head", 0, "its length is not that of what it says"));
+    }
+    Ok(head)
+}
+
+/// Makes the segments, `threads` of them at a time, and hands them over in order.
+fn make_all(
+    parts: &Parts<'_>,
+    common: &Common<'_>,
+    threads: NonZero<usize>,
+    sink: &mut dyn io::Write,
+) -> Result<(), ApplyError> {
+    let places = body::segments(common.shape.new_len, common.shape.segment_len);
+    let make = |number: usize| {
+        let (start, len) = places[number];
+        let mut out = vec![0; index(len)];
+        Segment { number: number as u64, start, part: parts.parts[number] }.make(common, &mut out)?;
+        Ok(out)
+    };
+    for wave in (0..places.len()).collect::<Vec<_>>().chunks(threads.get()) {
         let made: Vec<Result<Vec<u8>, ApplyError>> = match wave {
             [one] => vec![make(*one)],
             many => thread::scope(|scope| {
@@ -92,22 +129,4 @@ pub fn apply(
         }
     }
     Ok(())
-}
-
-fn make_segment(
-    parts: &Parts<'_>,
-    number: usize,
-    (start, len): (u32, u32),
-    covers: &[Cover],
-    images: &Images<'_>,
-    matches: &OldIndex<'_>,
-) -> Result<Vec<u8>, ApplyError> {
-    let covers = body::covers_of(covers, start, len);
-    let mut bytes = vec![0; index(len)];
-    let walk = Walk::new(Decoder::new(parts.parts[number]), images, matches, Tables { log: parts.shape.table_log });
-    let (engine, _) = walk.run(&mut bytes, start, &covers);
-    if !engine.used_up() {
-        return Err(malformed("segment", number as u64, "its length is not that of what it says"));
-    }
-    Ok(bytes)
 }

@@ -182,7 +182,7 @@ pub(super) struct Pages<'a> {
 }
 
 /// How many pages are kept; each has one place where it may be.
-const SLOTS: usize = 32;
+const SLOTS: usize = 128;
 
 impl<'a> Pages<'a> {
     pub(super) fn new(bytes: &'a [u8], layout: &'a Layout, relocated: &'a [u32]) -> Self {

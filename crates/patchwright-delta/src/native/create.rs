@@ -8,18 +8,22 @@ use crate::cover::Cover;
 use crate::create::CreateError;
 use crate::create::matching;
 
-use super::body::{self, Shape};
+use super::body::{self, Part, Shape};
+use super::choice;
 use super::code::{index, narrow, relocated};
 use super::coder::Encoder;
 use super::head::{self, Head, MAX_COVERS};
-use super::image::Layout;
+use super::image::{Layout, Machine};
 use super::literals::OldIndex;
 use super::map::AddressMap;
-use super::mix::scatter;
+use super::options::{Options, Profile};
+use super::packed;
+use super::pages::Pages;
 use super::predict::Images;
+use super::search::{self, Side};
+use super::segment::Known;
 use super::tables;
-use super::view;
-use super::walk::{PURPOSES, Spending, Tables, Walk};
+use super::walk::{PURPOSES, Spending, Spent};
 
 /// What a body consists of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,19 +49,26 @@ pub struct Stats {
 /// # Errors
 ///
 /// Files of 2 GiB and more have no body of this format; what `out` says.
-pub fn create(old: &[u8], new: &[u8], out: &mut dyn io::Write) -> Result<Stats, CreateError> {
+pub fn create(old: &[u8], new: &[u8], options: &Options, out: &mut dyn io::Write) -> Result<Stats, CreateError> {
     if i32::try_from(old.len()).is_err() || i32::try_from(new.len()).is_err() {
         return Err(CreateError::Index("a file exceeds 2 GiB"));
+    }
+    if new.is_empty() {
+        // Nothing to make, nothing to know.
+        let shape = Shape::choose(narrow(old.len()), 0, 0, false, 0);
+        let body_len = body::write(&shape, &[], &[], out).map_err(CreateError::Write)?;
+        return Ok(Stats { body_len, ..Stats::default() });
     }
     let (old_layout, new_layout) = (Layout::of(old), Layout::of(new));
     let image = old_layout.machine == new_layout.machine;
     let (old_layout, new_layout) = if image { (old_layout, new_layout) } else { (Layout::raw(), Layout::raw()) };
     let pairs = head::pair(&old_layout, &new_layout);
     let relocated_old = relocated(old, &old_layout);
-    let covers = find_covers(old, new, (&old_layout, &new_layout), &pairs, &relocated_old)?;
+    let sides = (Side { bytes: old, layout: &old_layout }, Side { bytes: new, layout: &new_layout });
+    let covers = search::covers(sides, &pairs, options.profile)?;
     let map = AddressMap::new(&old_layout, &new_layout, &pairs, &covers);
     let extra = tables::made_anew(old, &old_layout, &new_layout, &pairs, &map);
-    let covers = cover_with_extra(old, new, &new_layout, &extra.bytes, covers)?;
+    let covers = search::at_most(MAX_COVERS, cover_with_extra(old, new, &new_layout, &extra.bytes, covers)?);
     let mut head = Head { new_layout, pairs, covers };
     // What is made anew may only depend on covers that are kept.
     let map = AddressMap::new(&old_layout, &head.new_layout, &head.pairs, &head.covers);
@@ -66,10 +77,12 @@ pub fn create(old: &[u8], new: &[u8], out: &mut dyn io::Write) -> Result<Stats, 
     head.covers.retain(|cover| cover.old_end() <= u64::from(sources));
     let mut engine = Encoder::new();
     head::code(&mut engine, &mut head, &old_layout, sources, narrow(new.len())).map_err(CreateError::Index)?;
-    let head_bytes = engine.finish();
+    let mut head_bytes = engine.finish();
     let covered: u64 = head.covers.iter().map(|cover| cover.len).sum();
     let literal_bytes = new.len() as u64 - covered;
-    let shape = Shape::choose(narrow(old.len()), narrow(extra.bytes.len()), narrow(new.len()), image, literal_bytes);
+    let mut shape =
+        Shape::choose(narrow(old.len()), narrow(extra.bytes.len()), narrow(new.len()), image, literal_bytes);
+    shape.old_index &= options.profile == Profile::Small;
     let map = AddressMap::new(&old_layout, &head.new_layout, &head.pairs, &head.covers);
     let images = Images {
         old,
@@ -80,16 +93,15 @@ pub fn create(old: &[u8], new: &[u8], out: &mut dyn io::Write) -> Result<Stats, 
         map: &map,
     };
     let matches = OldIndex::new(old, shape.old_index);
-    let parts: Vec<(Vec<u8>, Spending)> = body::segments(narrow(new.len()), shape.segment_len)
+    let pages = Pages::new(old, &old_layout, &relocated_old);
+    let known = Known { images: &images, pages: &pages, covers: &head.covers, matches: &matches };
+    let parts: Vec<(Part<Vec<u8>>, Spending)> = body::segments(narrow(new.len()), shape.segment_len)
         .into_par_iter()
         .map(|(start, len)| {
-            let covers = body::covers_of(&head.covers, start, len);
-            let mut bytes = new[index(start)..index(start + len)].to_vec();
-            let walk = Walk::new(Encoder::new(), &images, &matches, Tables { log: shape.table_log });
-            let (engine, spent) = walk.run(&mut bytes, start, &covers);
-            (engine.finish(), spent)
+            choice::segment(options.profile, &shape, &known, start, &new[index(start)..index(start + len)])
         })
-        .collect();
+        .collect::<io::Result<_>>()
+        .map_err(CreateError::Compress)?;
     let mut stats = Stats {
         cover_count: head.covers.len() as u64,
         literal_bytes,
@@ -102,51 +114,28 @@ pub fn create(old: &[u8], new: &[u8], out: &mut dyn io::Write) -> Result<Stats, 
             sums.iter_mut().zip(parts).for_each(|(sum, part)| *sum += part);
         }
     }
-    let parts: Vec<Vec<u8>> = parts.into_iter().map(|(bytes, _)| bytes).collect();
-    stats.body_len = body::write(&shape, &head_bytes, &parts, out).map_err(CreateError::Write)?;
-    Ok(stats)
-}
-
-/// Matches in rounds: with references alike, then with those alike whose targets are.
-fn find_covers(
-    old: &[u8],
-    new: &[u8],
-    (old_layout, new_layout): (&Layout, &Layout),
-    pairs: &[Option<usize>],
-    relocated_old: &[u32],
-) -> Result<Vec<Cover>, CreateError> {
-    let old_found = view::references(old, old_layout, relocated_old);
-    let new_found = view::references(new, new_layout, &relocated(new, new_layout));
-    let blank = |_| 0;
-    let (mut old_view, mut new_view) =
-        (view::labelled(old, &old_found, &blank), view::labelled(new, &new_found, &blank));
-    view::as_differences(old, old_layout, &old_found, &mut old_view);
-    view::as_differences(new, new_layout, &new_found, &mut new_view);
-    let mut covers = matching::covers(&old_view, &new_view)?;
-    let rounds = if old_found.references.is_empty() { 0 } else { 1 };
-    for _ in 0..rounds {
-        let there = AddressMap::new(old_layout, new_layout, pairs, &covers);
-        let holds = view::holds((old, old_layout), (new, new_layout), &there, &covers);
-        let new_holds: Vec<_> = pairs.iter().map(|pair| pair.and_then(|pair| holds[pair])).collect();
-        let (mut old_found, mut new_found) = (old_found.clone(), new_found.clone());
-        view::add_words(old, old_layout, &holds, &mut old_found);
-        view::add_words(new, new_layout, &new_holds, &mut new_found);
-        let swapped: Vec<Cover> = covers.iter().map(|cover| cover.swapped()).collect();
-        let back = AddressMap::new(new_layout, old_layout, &turn(pairs, old_layout.sections.len()), &swapped);
-        // A target is named by where it is in the new image, if covers say so.
-        let name = |address: u32, covered: bool| if covered { scatter(address, 5) | 1 } else { 0 };
-        let old_label = |target: u32| {
-            let (found, covered) = there.find(target);
-            name(found, covered)
-        };
-        let new_label = |target: u32| name(target, back.find(target).1);
-        let old_view = view::labelled(old, &old_found, &old_label);
-        let new_view = view::labelled(new, &new_found, &new_label);
-        let found = matching::covers(&old_view, &new_view)?;
-        covers = matching::fill_gaps(&old_view, &new_view, found, &covers)?;
+    let parts: Vec<Part<Vec<u8>>> = parts.into_iter().map(|(part, _)| part).collect();
+    if !parts.iter().any(|part| part.kind.needs_head()) {
+        // Then there is none, and nothing is known of the old file.
+        shape = Shape { extra_len: 0, image: false, old_index: false, ..shape };
+        head_bytes.clear();
+        (stats.cover_count, stats.head_len, stats.literal_bytes) = (0, 0, new.len() as u64);
     }
-    covers.truncate(MAX_COVERS);
-    Ok(covers)
+    let mut written = Vec::new();
+    body::write(&shape, &head_bytes, &parts, &mut written).map_err(CreateError::Write)?;
+    if let Some(smaller) =
+        packed::create::smaller(old, new, image && old_layout.machine != Machine::Other, written.len())
+            .map_err(CreateError::Compress)?
+    {
+        // Nothing is foretold then, and nothing covered.
+        let mut spent = [0; PURPOSES];
+        spent[Spent::Literals as usize] = smaller.len() as u64 * 8 * 256;
+        stats = Stats { literal_bytes: new.len() as u64, spent: vec![spent], ..Stats::default() };
+        written = smaller;
+    }
+    stats.body_len = written.len() as u64;
+    out.write_all(&written).map_err(CreateError::Write)?;
+    Ok(stats)
 }
 
 /// Covers the tables of the new file with those made anew.
@@ -173,15 +162,4 @@ fn cover_with_extra(
         covers = before.into_iter().chain(moved).chain(after).collect();
     }
     Ok(covers)
-}
-
-/// For each old section the new one that it became.
-fn turn(pairs: &[Option<usize>], old_count: usize) -> Vec<Option<usize>> {
-    let mut turned = vec![None; old_count];
-    for (new, old) in pairs.iter().enumerate() {
-        if let Some(slot) = old.and_then(|old| turned.get_mut(old)) {
-            *slot = Some(new);
-        }
-    }
-    turned
 }

@@ -3,7 +3,7 @@
 use super::code::{index, narrow};
 use super::coder::Engine;
 use super::image::Machine;
-use super::mix::{hash2, scatter};
+use super::mix::hash2;
 use super::model::{ByteContext, Bytes};
 use super::walk::{Tables, out_before};
 use super::x86;
@@ -14,8 +14,11 @@ const ANCHOR: usize = 6;
 /// How many bytes find one among the literals of the segment.
 const NEAR_ANCHOR: usize = 4;
 
+/// How many places of the segment are known by their bytes, as a power of two.
+const NEAR_LOG: u32 = 16;
+
 /// The most places of the old file that are indexed, as a power of two.
-const MAX_INDEX_LOG: u32 = 22;
+const MAX_INDEX_LOG: u32 = 21;
 
 /// After so many wrong guesses in a row of sixteen a copy is given up.
 const MAX_WRONG: u32 = 8;
@@ -39,23 +42,35 @@ impl<'a> OldIndex<'a> {
         let distance = (old.len() >> log) + 1;
         let mut at = ANCHOR;
         while at < old.len() {
-            places[hash(&old[at - ANCHOR..at]) & ((1 << log) - 1)] = narrow(at);
+            places[index(hash(anchor(old, at)) >> (32 - log))] = narrow(at);
             at += distance;
         }
         Self { old, places }
     }
 
-    fn find(&self, last: &[u8]) -> Option<usize> {
-        let mask = self.places.len().checked_sub(1)?;
-        let at = index(self.places[hash(last) & mask]);
-        (at > 0 && self.old.get(at - last.len()..at) == Some(last)).then_some(at)
+    /// The place in the old file that these bytes stand before.
+    fn find(&self, last: [u8; ANCHOR]) -> Option<usize> {
+        if self.places.is_empty() {
+            return None;
+        }
+        let at = index(self.places[index(hash(last) >> (32 - self.places.len().ilog2()))]);
+        (at > 0 && anchor(self.old, at) == last).then_some(at)
     }
 }
 
-fn hash(bytes: &[u8]) -> usize {
-    let mixed =
-        bytes.iter().fold(0u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193).rotate_left(7));
-    scatter(mixed, 11) as usize
+/// The bytes before a place.
+fn anchor(bytes: &[u8], at: usize) -> [u8; ANCHOR] {
+    *bytes[..at].last_chunk().expect("the first places are left out")
+}
+
+/// A hash whose highest bits are its best.
+fn hash([a, b, c, d, e, f]: [u8; ANCHOR]) -> u32 {
+    let (first, last) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, 0, 0]));
+    near_hash(first ^ near_hash(last).rotate_left(16))
+}
+
+fn near_hash(word: u32) -> u32 {
+    word.wrapping_mul(0x9E37_79B1)
 }
 
 /// Where guesses are copied from.
@@ -95,8 +110,8 @@ impl<'a> Literals<'a> {
     pub(super) fn new(index: &'a OldIndex<'a>, tables: Tables, machine: Machine) -> Self {
         Self {
             index,
-            near: vec![0; 1 << 16],
-            bytes: Bytes::new(tables.log, 16, 8, 64),
+            near: vec![0; 1 << NEAR_LOG],
+            bytes: Bytes::new(tables.log, 16, 5),
             copy: None,
             machine,
             code: false,
@@ -158,19 +173,9 @@ impl<'a> Literals<'a> {
             (hash2(b4 | back(8) << 8, 7 | narrow(at & 3) << 8), hash2(b2 | b3 << 8, 10))
         };
         let context = ByteContext {
-            contexts: [
-                hash2(b1, 1),
-                hash2(last2, 2),
-                hash2(last2 | b3 << 16, 3),
-                hash2(last4, 4),
-                hash2(last4, back(5) | back(6) << 8 | 5 << 16),
-                hash2(expected, b1 << 8 | 6),
-                first,
-                second,
-            ],
+            contexts: [hash2(last2, 2), hash2(last4, 4), hash2(expected, b1 << 8 | 6), first, second],
             guess,
             set: guess.map_or(0, |(_, grade)| 1 + grade / 8) + if self.code { 8 } else { 0 },
-            last: usize::from(out_before(out, at, 1) >> 2),
         };
         let made = self.bytes.code(engine, &context, out[at]);
         out[at] = made;
@@ -197,9 +202,8 @@ impl<'a> Literals<'a> {
                 self.copy = None;
             }
         }
-        if let Some(last) = after.checked_sub(NEAR_ANCHOR).map(|from| &out[from..after]) {
-            let slot = hash(last) & (self.near.len() - 1);
-            self.near[slot] = narrow(after);
+        if let Some(last) = out[..after].last_chunk::<NEAR_ANCHOR>() {
+            self.near[index(near_hash(u32::from_le_bytes(*last)) >> (32 - NEAR_LOG))] = narrow(after);
         }
     }
 
@@ -208,14 +212,14 @@ impl<'a> Literals<'a> {
         if self.copy.is_some_and(|copy| copy.len > 0 && copy.wrong & 0xFF == 0) {
             return;
         }
-        let Some(last) = at.checked_sub(ANCHOR).map(|from| &out[from..at]) else { return };
-        if let Some(place) = self.index.find(last) {
+        let Some(last) = out[..at].last_chunk::<ANCHOR>() else { return };
+        if let Some(place) = self.index.find(*last) {
             self.copy = Some(Copy { from: From::Old, at: place, len: 6, wrong: 0 });
             return;
         }
-        let last = &last[ANCHOR - NEAR_ANCHOR..];
-        let place = index(self.near[hash(last) & (self.near.len() - 1)]);
-        if place >= NEAR_ANCHOR && place < at && &out[place - NEAR_ANCHOR..place] == last {
+        let [_, _, last @ ..] = *last;
+        let place = index(self.near[index(near_hash(u32::from_le_bytes(last)) >> (32 - NEAR_LOG))]);
+        if place < at && out[..place].last_chunk() == Some(&last) {
             self.copy = Some(Copy { from: From::New, at: place, len: 4, wrong: 0 });
         }
     }

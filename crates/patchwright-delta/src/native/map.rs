@@ -29,7 +29,7 @@ pub(super) struct AddressMap {
 const PAGE_BITS: u32 = 10;
 
 /// More parts of covers than this do not count: a bound on memory for hostile bodies.
-const MAX_PIECES: usize = 1 << 20;
+const MAX_PIECES: usize = 1 << 19;
 
 /// The most pages of addresses that are indexed; beyond, the last entry serves.
 const MAX_PAGES: usize = 1 << 20;

@@ -50,7 +50,7 @@ const fn clamp_u16(value: i32) -> u16 {
     }
 }
 
-/// The logit of every probability of twelve bits: the inverse of [`SQUASH`].
+/// The logit of every probability of twelve bits, in 1/1024: the inverse of [`SQUASH`].
 static STRETCH: [i16; 4096] = stretch_table();
 
 const fn stretch_table() -> [i16; 4096] {
@@ -62,13 +62,13 @@ const fn stretch_table() -> [i16; 4096] {
         while logit < LOGIT_MAX && squash_exact(logit) < wanted {
             logit += 1;
         }
-        table[at.cast_unsigned() as usize] = (logit as i64 & 0xFFFF) as i16;
+        table[at.cast_unsigned() as usize] = (4 * logit) as i16;
         at += 1;
     }
     table
 }
 
-/// A probability of 22 bits that adapts, and how often it did, in ten bits.
+/// A probability of 22 bits that adapts, and how often it did, in ten bits below.
 pub(super) type Slot = u32;
 
 /// A slot that knows nothing.
@@ -77,114 +77,95 @@ pub(super) const FRESH: Slot = 1 << 31;
 /// The bits of a slot that count.
 pub(super) const COUNT_MASK: u32 = 1023;
 
-/// How fast a slot adapts after so many bits: 65536 / (n + 1.5).
+/// How fast a slot adapts after so many bits: 32768 / (n + 1.5).
 static RATE: [i32; 1024] = rate_table();
 
 const fn rate_table() -> [i32; 1024] {
     let mut table = [0; 1024];
     let mut n = 0i32;
     while n < 1024 {
-        table[n.cast_unsigned() as usize] = 131_072 / (2 * n + 3);
+        table[n.cast_unsigned() as usize] = 65_536 / (2 * n + 3);
         n += 1;
     }
     table
 }
 
-/// The logit of what a slot predicts.
-pub(super) fn logit(slot: Slot) -> i32 {
-    i32::from(STRETCH[(slot >> 20) as usize])
+/// The logit of what a slot predicts, in 1/1024: as fine as it is mixed.
+pub(super) fn logit(slot: Slot) -> i16 {
+    STRETCH[(slot >> 20) as usize]
 }
 
 /// Teaches a slot a bit; it counts no further than `limit`.
+///
+/// A step is at most two thirds of the way, so that neither end is ever reached, let alone passed.
 pub(super) fn teach(slot: &mut Slot, bit: bool, limit: u32) {
     let n = *slot & COUNT_MASK;
-    let p = (*slot >> 10).cast_signed();
-    let goal = if bit { (1 << 22) - 1 } else { 0 };
-    let moved = p + ((i64::from(goal - p) * i64::from(RATE[n as usize])) >> 16) as i32;
-    *slot = moved.cast_unsigned() << 10 | (n + u32::from(n < limit));
+    let goal = if bit { 0xFFFF } else { 0 };
+    let step = (goal - (*slot >> 16).cast_signed()) * RATE[n as usize];
+    *slot = slot.wrapping_add(step.cast_unsigned() << 1 & !COUNT_MASK) + u32::from(n < limit);
 }
 
-/// The most predictions that are mixed for one bit.
-pub(super) const MAX_INPUTS: usize = 10;
+/// The number of predictions that are mixed for one bit: as many as fit a register of every CPU.
+pub(super) const LANES: usize = 8;
 
-/// Weights for the mixing of predictions: one set for each situation.
+/// Logits of what is mixed, in 1/1024; zeros where there is nothing.
+pub(super) type Logits = [i16; LANES];
+
+/// Weights of predictions: one set for each situation.
 #[derive(Debug)]
-pub(super) struct Mixer {
-    weights: Vec<[i32; MAX_INPUTS]>,
-    /// How fast weights follow.
-    speed: i32,
+pub(super) struct Weights {
+    sets: Vec<[i16; LANES]>,
 }
 
-/// One in weights.
-const WEIGHT_ONE: i32 = 1 << 16;
+/// One in weights, as a power of two.
+const WEIGHT_BITS: u32 = 13;
 
-impl Mixer {
-    pub(super) fn new(sets: usize, inputs: usize, speed: i32) -> Self {
-        let first = WEIGHT_ONE * 12 / (5 * i32::try_from(inputs + 1).unwrap_or(8));
-        Self { weights: vec![[first; MAX_INPUTS]; sets], speed }
+/// The largest weight: two. Sixteen products of it and a logit fit 32 bits.
+const MAX_WEIGHT: i16 = 1 << 14;
+
+impl Weights {
+    /// `sets` sets for `inputs` predictions, to be used together with `others` more sets.
+    pub(super) fn new(sets: usize, inputs: usize, others: usize) -> Self {
+        // All together they give two and a half times the mean.
+        let parts = i32::try_from((inputs + 1) * (others + 1)).unwrap_or(16);
+        let first = i16::try_from((12 << WEIGHT_BITS) / (5 * parts)).unwrap_or(0);
+        Self { sets: vec![[first; LANES]; sets] }
     }
 
-    /// The probability that these logits give together, and the logit itself.
-    pub(super) fn mix(&self, set: usize, logits: &[i32]) -> (u32, i32) {
-        let weights = &self.weights[set];
-        let sum: i64 = logits.iter().zip(weights).map(|(l, w)| i64::from(*l) * i64::from(*w)).sum();
-        let logit = (sum >> 16).clamp(i64::from(-LOGIT_MAX), i64::from(LOGIT_MAX)) as i32;
-        (u32::from(SQUASH[(logit + 2048).cast_unsigned() as usize]), logit)
+    /// The logit that these logits give.
+    pub(super) fn mix(&self, set: usize, logits: &Logits) -> i32 {
+        dot(&self.sets[set], logits) >> (WEIGHT_BITS + 2)
     }
 
-    pub(super) fn teach(&mut self, set: usize, logits: &[i32], p: u32, bit: bool) {
-        let error = (i32::from(bit) << 16) - p.cast_signed();
-        for (weight, logit) in self.weights[set].iter_mut().zip(logits) {
-            let change = (i64::from(*logit) * i64::from(error) * i64::from(self.speed) + (1 << 19)) >> 20;
-            *weight = (*weight + change as i32).clamp(-(1 << 22), 1 << 22);
-        }
-    }
-}
-
-/// Corrects a probability by what came of it before, in each of some situations.
-#[derive(Debug)]
-pub(super) struct Correction {
-    slots: Vec<u16>,
-}
-
-/// The logits between which a correction is a line.
-const CELLS: usize = 33;
-
-impl Correction {
-    /// Corrections that change nothing yet.
-    pub(super) fn new(sets: usize) -> Self {
-        let row: Vec<u16> = (0..CELLS)
-            .map(|cell| {
-                let logit = (i32::try_from(cell).expect("few") - 16) * 128;
-                clamp_u16(squash_exact(logit.clamp(-LOGIT_MAX, LOGIT_MAX)))
-            })
-            .collect();
-        Self { slots: row.repeat(sets) }
-    }
-
-    /// The corrected probability, and where it came from.
-    pub(super) fn refine(&self, set: usize, logit: i32) -> (u32, usize) {
-        let from_start = (logit + 2048).cast_unsigned() as usize;
-        let (cell, within) = (from_start >> 7, from_start as u32 & 127);
-        let at = set * CELLS + cell;
-        let p = (u32::from(self.slots[at]) * (128 - within) + u32::from(self.slots[at + 1]) * within) >> 7;
-        (p, if within >= 64 { at + 1 } else { at })
-    }
-
-    pub(super) fn teach(&mut self, at: usize, bit: bool) {
-        let slot = &mut self.slots[at];
-        if bit {
-            *slot += (0xFFFF - *slot) >> 6;
-        } else {
-            *slot -= *slot >> 6;
-        }
+    /// Follows an error of at most `i16::MAX` either way.
+    pub(super) fn teach(&mut self, set: usize, logits: &Logits, error: i16) {
+        follow(&mut self.sets[set], logits, error);
     }
 }
 
-/// The probability half-way between two logits, and that logit.
-pub(super) fn mean(a: i32, b: i32) -> (u32, i32) {
-    let logit = (a + b) / 2;
-    (u32::from(SQUASH[(logit + 2048).cast_unsigned() as usize]), logit)
+/// The sum of all products. A function of its own, as the one below: with all eight in memory they become vectors.
+#[inline(never)]
+fn dot(weights: &[i16; LANES], logits: &Logits) -> i32 {
+    weights.iter().zip(logits).map(|(weight, logit)| i32::from(*weight) * i32::from(*logit)).sum()
+}
+
+#[inline(never)]
+fn follow(weights: &mut [i16; LANES], logits: &Logits, error: i16) {
+    for (weight, logit) in weights.iter_mut().zip(logits) {
+        let change = (((i32::from(*logit) * i32::from(error)) >> 16) as i16 + 1) >> 1;
+        *weight = weight.saturating_add(change).clamp(-MAX_WEIGHT, MAX_WEIGHT);
+    }
+}
+
+/// The probability of a logit.
+pub(super) fn squash(logit: i32) -> u32 {
+    u32::from(SQUASH[(logit.clamp(-LOGIT_MAX, LOGIT_MAX) + 2048).cast_unsigned() as usize])
+}
+
+/// How wrong a probability was, times `speed / 512`.
+pub(super) fn error_of(p: u32, bit: bool, speed: i32) -> i16 {
+    let error = (i32::from(bit) << 16) - p.cast_signed();
+    ((error * speed) >> 9) as i16
 }
 
 /// Spreads a context over all bits, differently for each number.
@@ -209,7 +190,7 @@ mod tests {
             [-2047, -1024, -64, 0, 64, 1024, 2047].map(|logit: i32| SQUASH[usize::try_from(logit + 2048).unwrap()]);
         assert_eq!(squash, [22, 1179, 28693, 32768, 36843, 64357, 65514]);
         assert!(SQUASH.is_sorted() && STRETCH.is_sorted());
-        assert_eq!([0, 1, 2047, 2048, 4095].map(|p: usize| STRETCH[p]), [-2047, -2032, 0, 1, 2047]);
+        assert_eq!([0, 1, 2047, 2048, 4095].map(|p: usize| STRETCH[p]), [-8188, -8128, 0, 4, 8188]);
     }
 
     #[test]
@@ -219,8 +200,8 @@ mod tests {
             for _ in 0..5000 {
                 teach(&mut slot, bit, 1023);
             }
-            assert_eq!(logit(slot) > 1500, bit);
-            assert_eq!(logit(slot) < -1500, !bit);
+            assert_eq!(logit(slot) > 6000, bit);
+            assert_eq!(logit(slot) < -6000, !bit);
             assert_eq!(slot & COUNT_MASK, 1023);
         }
     }

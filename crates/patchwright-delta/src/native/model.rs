@@ -3,12 +3,11 @@
 #![allow(clippy::cast_possible_truncation, reason = "places in tables are masked, nodes of trees are below 256")]
 
 use super::coder::Engine;
-use super::mix::{COUNT_MASK, Correction, FRESH, MAX_INPUTS, Mixer, Slot, hash2, logit, mean, scatter, teach};
+use super::mix::{COUNT_MASK, FRESH, LANES, Slot, Weights, error_of, hash2, logit, squash, teach};
 
-/// How fast weights follow: of flags, of bytes, and of bytes by how good a guess there is.
-const FLAG_SPEED: i32 = 40;
-const BYTE_SPEED: i32 = 40;
-const GUESS_SPEED: i32 = 32;
+/// How fast weights follow, in 1/512: of flags and of bytes, where two sets follow the same error.
+const FLAG_SPEED: i32 = 120;
+const BYTE_SPEED: i32 = 110;
 
 /// How far slots count, hence how slow they become: of flags and of bytes.
 const FLAG_LIMIT: u32 = 40;
@@ -17,18 +16,28 @@ const BYTE_LIMIT: u32 = 127;
 /// How far the slots of guesses count: they are few and see much.
 const GUESS_LIMIT: u32 = 1023;
 
+/// No probability is nearer than this to none or all.
+const MARGIN: u32 = 16;
+
+/// Spreads a context over the highest bits, which choose its place in a table.
+const SPREAD: u32 = 0x9E37_79B1;
+
+fn believable(p: u32) -> u32 {
+    p.clamp(MARGIN, 0x1_0000 - MARGIN)
+}
+
 /// Mixes contexts that each have one slot: for flags.
 #[derive(Debug)]
 pub(super) struct Flags {
     slots: Vec<Slot>,
-    mixer: Mixer,
-    limit: u32,
+    shift: u32,
+    weights: Weights,
 }
 
 impl Flags {
     /// `sets` situations; slots for `2^log` contexts, which share them when they are more.
     pub(super) fn new(log: u32, sets: usize, inputs: usize) -> Self {
-        Self { slots: vec![FRESH; 1 << log], mixer: Mixer::new(sets, inputs, FLAG_SPEED), limit: FLAG_LIMIT }
+        Self { slots: vec![FRESH; 1 << log], shift: 32 - log, weights: Weights::new(sets, inputs, 0) }
     }
 
     pub(super) fn code<E: Engine, const N: usize>(
@@ -38,18 +47,17 @@ impl Flags {
         contexts: [u32; N],
         bit: bool,
     ) -> bool {
-        let mask = self.slots.len() - 1;
         let mut places = [0; N];
-        let mut logits = [0; N];
-        for (number, ((place, logit_of), context)) in (0u32..).zip(places.iter_mut().zip(&mut logits).zip(contexts)) {
-            *place = scatter(context, number) as usize & mask;
-            *logit_of = logit(self.slots[*place]);
+        let mut logits = [0; LANES];
+        for ((place, lane), context) in places.iter_mut().zip(&mut logits).zip(contexts) {
+            *place = (context.wrapping_mul(SPREAD) >> self.shift) as usize;
+            *lane = logit(self.slots[*place]);
         }
-        let (p, _) = self.mixer.mix(set, &logits);
-        let bit = engine.bit(bit, p.clamp(16, 0xFFF0));
-        self.mixer.teach(set, &logits, p, bit);
+        let p = squash(self.weights.mix(set, &logits));
+        let bit = engine.bit(bit, believable(p));
+        self.weights.teach(set, &logits, error_of(p, bit, FLAG_SPEED));
         for place in places {
-            teach(&mut self.slots[place], bit, self.limit);
+            teach(&mut self.slots[place], bit, FLAG_LIMIT);
         }
         bit
     }
@@ -59,18 +67,18 @@ impl Flags {
 #[derive(Debug)]
 pub(super) struct Rows {
     rows: Vec<[Slot; 16]>,
+    shift: u32,
 }
 
 impl Rows {
     fn new(log: u32) -> Self {
-        Self { rows: vec![EMPTY_ROW; 1 << log] }
+        Self { rows: vec![EMPTY_ROW; 1 << log], shift: 32 - log }
     }
 
     /// The row of a context: its own, or that of the less used of two, made empty.
     fn find(&mut self, context: u32) -> usize {
-        let mask = self.rows.len() - 1;
         let check = context | 1;
-        let first = scatter(context, 7) as usize & mask;
+        let first = (context.wrapping_mul(SPREAD) >> self.shift) as usize;
         if self.rows[first][0] == check {
             return first;
         }
@@ -96,86 +104,86 @@ const EMPTY_ROW: [Slot; 16] = {
 #[derive(Debug)]
 pub(super) struct Bytes {
     rows: Rows,
-    mixer: Mixer,
-    second: Mixer,
+    weights: Weights,
+    /// Weights by how good a guess is.
+    guessed: Weights,
     adjust: Vec<Slot>,
-    correction: Correction,
-    limit: u32,
 }
 
 /// What is known of a byte before it is coded.
 pub(super) struct ByteContext<const N: usize> {
     /// Hashes of what came before.
     pub(super) contexts: [u32; N],
-    /// What the byte may be, if there is a guess, and how good guesses of this kind are (below 32).
+    /// What the byte may be, if there is a guess, and how good guesses of this kind are (below 64).
     pub(super) guess: Option<(u8, usize)>,
     /// Which weights to use (below the number of sets).
     pub(super) set: usize,
-    /// By what the outcome is corrected at last, below the number there is.
-    pub(super) last: usize,
 }
 
 /// How good a guess may be said to be.
 pub(super) const GUESS_GRADES: usize = 64;
 
 impl Bytes {
-    /// Tables of `2^log` rows; `sets` situations, each with weights for so many inputs and a guess; corrections for
-    /// `lasts` more.
-    pub(super) fn new(log: u32, sets: usize, inputs: usize, lasts: usize) -> Self {
+    /// Tables of `2^log` rows; `sets` situations, each with weights for so many inputs and a guess.
+    pub(super) fn new(log: u32, sets: usize, inputs: usize) -> Self {
         Self {
             rows: Rows::new(log),
-            mixer: Mixer::new(sets * 256, inputs + 1, BYTE_SPEED),
-            second: Mixer::new(GUESS_GRADES * 2, inputs + 1, GUESS_SPEED),
+            weights: Weights::new(sets * 256, inputs + 1, 1),
+            guessed: Weights::new(GUESS_GRADES * 2, inputs + 1, 1),
             adjust: vec![FRESH; GUESS_GRADES * 2 * 8],
-            correction: Correction::new(lasts * 256),
-            limit: BYTE_LIMIT,
         }
     }
 
     pub(super) fn code<E: Engine, const N: usize>(&mut self, engine: &mut E, context: &ByteContext<N>, byte: u8) -> u8 {
-        let mut tree = 1usize;
+        const { assert!(N < LANES, "the guess needs a lane too") };
+        let high = self.nibble(engine, context, 1, byte >> 4);
+        let low = self.nibble(engine, context, 16 | high, byte & 15);
+        (high << 4 | low).to_le_bytes()[0]
+    }
+
+    /// Codes the next four bits of a byte whose bits so far, after a one, are `before`.
+    fn nibble<E: Engine, const N: usize>(
+        &mut self,
+        engine: &mut E,
+        context: &ByteContext<N>,
+        before: usize,
+        nibble: u8,
+    ) -> usize {
         let mut places = [0; N];
         for (place, hash) in places.iter_mut().zip(context.contexts) {
-            *place = self.rows.find(hash);
+            *place = self.rows.find(hash.wrapping_add((before as u32 - 1).wrapping_mul(0x6C8E_9CF5)));
         }
-        for shift in (0..8u32).rev() {
-            if shift == 3 {
-                for (number, (place, hash)) in (0u32..).zip(places.iter_mut().zip(context.contexts)) {
-                    *place = self.rows.find(hash2(hash, tree as u32 | number << 8));
-                }
-            }
-            let node = if shift >= 4 { tree } else { (tree & ((1 << (3 - shift)) - 1)) | 1 << (3 - shift) };
+        let base = if before == 1 { 4 } else { 0 };
+        let mut node = 1;
+        for shift in (0..4u32).rev() {
+            let tree = before << (3 - shift) | (node ^ 1 << (3 - shift));
+            let level = shift + base;
             // A guess speaks as long as it has been right so far.
-            let expected = context.guess.filter(|(guess, _)| (usize::from(*guess) | 256) >> (shift + 1) == tree);
-            let mut logits = [0; MAX_INPUTS];
-            for (logit_of, place) in logits.iter_mut().zip(places) {
-                *logit_of = logit(self.rows.rows[place][node]);
-            }
+            let expected = context.guess.filter(|(guess, _)| (usize::from(*guess) | 256) >> (level + 1) == tree);
             let grade = expected.map_or(0, |(guess, grade)| {
-                1 + (grade * 2 + usize::from(guess >> shift & 1)).min(GUESS_GRADES * 2 - 2)
+                1 + (grade * 2 + usize::from(guess >> level & 1)).min(GUESS_GRADES * 2 - 2)
             });
-            let adjust = grade * 8 + shift as usize;
-            logits[N] = if grade == 0 { 0 } else { logit(self.adjust[adjust]) };
-            let used = &logits[..=N];
-            let set = context.set * 256 + tree;
-            let (p1, l1) = self.mixer.mix(set, used);
-            let (p2, l2) = self.second.mix(grade, used);
-            let (p, mixed) = mean(l1, l2);
-            let (refined, place) = self.correction.refine(context.last << 8 | tree, mixed);
-            let p = (p + refined) / 2;
-            let bit = engine.bit(byte >> shift & 1 == 1, p.clamp(16, 0xFFF0));
-            self.mixer.teach(set, used, p1, bit);
-            self.second.teach(grade, used, p2, bit);
-            for place in places {
-                teach(&mut self.rows.rows[place][node], bit, self.limit);
+            let adjust = grade * 8 + level as usize;
+            let mut logits = [0; LANES];
+            for (lane, place) in logits.iter_mut().zip(places) {
+                *lane = logit(self.rows.rows[place][node & 15]);
             }
-            self.correction.teach(place, bit);
+            logits[N] = if grade == 0 { 0 } else { logit(self.adjust[adjust]) };
+            let set = context.set * 256 + tree;
+            let p = squash(self.weights.mix(set, &logits) + self.guessed.mix(grade, &logits));
+            let bit = engine.bit(nibble >> shift & 1 == 1, believable(p));
+            let error = error_of(p, bit, BYTE_SPEED);
+            self.weights.teach(set, &logits, error);
+            self.guessed.teach(grade, &logits, error);
+            for place in places {
+                teach(&mut self.rows.rows[place][node & 15], bit, BYTE_LIMIT);
+            }
             if grade > 0 {
                 teach(&mut self.adjust[adjust], bit, GUESS_LIMIT);
             }
-            tree = tree << 1 | usize::from(bit);
+            node = node << 1 | usize::from(bit);
         }
-        tree.to_le_bytes()[0]
+        node & 15
     }
 }
 

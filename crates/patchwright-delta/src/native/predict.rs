@@ -136,6 +136,8 @@ impl Unit {
 /// The state of one segment's predictions.
 pub(super) struct Predictor<'a> {
     images: &'a Images<'a>,
+    /// The first address after the old image.
+    memory_end: u32,
     pages: Pages<'a>,
     /// Old targets and where they were found, by a hash of the target.
     learned: Vec<Option<(u32, u32)>>,
@@ -205,6 +207,7 @@ impl<'a> Predictor<'a> {
         let scores = FIRST_SCORES.iter().flat_map(|score| vec![*score; SECTIONS * PHASES * CONTEXTS]).collect();
         Self {
             images,
+            memory_end: images.old_layout.memory_end(),
             pages: Pages::new(images.old, images.old_layout, images.relocated),
             learned: vec![None; LEARNED],
             scores,
@@ -265,6 +268,22 @@ impl<'a> Predictor<'a> {
             }
         }
         Unit::Byte { old, byte, step }
+    }
+
+    /// How many bytes from `old` on, at most `most`, are units of one byte that are in an instruction and refer to
+    /// nothing: so many calls of [`Predictor::foretell`] can be done without. Also their steps in their instructions.
+    pub(super) fn plain(&mut self, old: u32, most: u32) -> &[u8] {
+        if index(old) >= self.images.old.len() {
+            return &[];
+        }
+        let page = self.pages.page(old);
+        let within = index(old % super::code::PAGE);
+        let next = page.references.partition_point(|reference| reference.at < old);
+        let free = page.references.get(next).map_or(most, |reference| (reference.at - old).min(most));
+        let steps = page.steps.get(within..).unwrap_or_default();
+        let steps = &steps[..steps.len().min(index(free))];
+        let len = steps.iter().position(|step| *step == 0).unwrap_or(steps.len());
+        &steps[..len]
     }
 
     /// The number of the section of the new file that holds a place, counted from one; zero between sections.

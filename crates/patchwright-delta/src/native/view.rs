@@ -28,7 +28,10 @@ pub(super) fn references(bytes: &[u8], layout: &Layout, relocated: &[u32]) -> Fo
             with_words(bytes, layout, page, number)
         })
         .collect();
-    Found { references: parts.concat() }
+    let mut references = Vec::with_capacity(parts.iter().map(Vec::len).sum());
+    // Each part goes as soon as it is copied: together they are as large as a file.
+    parts.into_iter().for_each(|part| references.extend(part));
+    Found { references }
 }
 
 /// Adds the words of data that hold an address of the image.
@@ -197,11 +200,11 @@ pub(super) fn as_differences(bytes: &[u8], layout: &Layout, found: &Found, view:
     }
 }
 
-/// The file with every reference replaced by what `label` says of its target; AArch64 instructions keep their operation.
-pub(super) fn labelled(bytes: &[u8], found: &Found, label: &(dyn Fn(u32) -> u32 + Sync)) -> Vec<u8> {
-    let mut view = bytes.to_vec();
+/// Replaces every reference in `view`, a copy of the file, by what `label` says of its target; AArch64 instructions keep
+/// their operation.
+pub(super) fn label(view: &mut [u8], found: &Found, label: &dyn Fn(u32) -> u32) {
     for reference in &found.references {
-        let Some(was) = word_at(bytes, reference.at) else { continue };
+        let Some(was) = word_at(view, reference.at) else { continue };
         let label = label(reference.target);
         let word = match reference.form {
             super::code::Form::Relative { .. } | super::code::Form::Absolute => label,
@@ -209,5 +212,4 @@ pub(super) fn labelled(bytes: &[u8], found: &Found, label: &(dyn Fn(u32) -> u32 
         };
         view[index(reference.at)..index(reference.at) + 4].copy_from_slice(&word.to_le_bytes());
     }
-    view
 }

@@ -32,6 +32,7 @@ pub(super) const PURPOSES: usize = 6;
 /// The state of coding one segment.
 pub(super) struct Walk<'a, E> {
     engine: E,
+    images: &'a Images<'a>,
     predictor: Predictor<'a>,
     coder: Units<'a>,
     literals: Literals<'a>,
@@ -51,6 +52,7 @@ impl<'a, E: Engine> Walk<'a, E> {
     pub(super) fn new(engine: E, images: &'a Images<'a>, matches: &'a OldIndex<'a>, tables: Tables) -> Self {
         Self {
             engine,
+            images,
             predictor: Predictor::new(images),
             coder: Units::new(images, tables),
             literals: Literals::new(matches, tables, images.old_layout.machine),
@@ -135,6 +137,21 @@ impl<'a, E: Engine> Walk<'a, E> {
                 while done < end {
                     let (old, at) = place(done);
                     let here = new + index(done);
+                    let plain = self.predictor.plain(old, end - done);
+                    if !plain.is_empty() {
+                        let from = index(old);
+                        if dirty {
+                            for (number, step) in plain.iter().enumerate() {
+                                let unit = (old + narrow(number), self.images.old[from + number], *step);
+                                self.coder.byte(&mut self.engine, unit, out, here + number);
+                            }
+                        } else {
+                            let bytes = &self.images.old[from..from + plain.len()];
+                            out[here..here + plain.len()].copy_from_slice(bytes);
+                        }
+                        done += narrow(plain.len());
+                        continue;
+                    }
                     let unit = self.predictor.foretell(old, at, len - done, &out[..here], done);
                     if dirty {
                         self.coder.unit(&mut self.engine, &unit, out, here, at, &mut self.spent[0]);
@@ -182,9 +199,9 @@ impl<'a> Units<'a> {
     fn new(images: &'a Images<'a>, tables: Tables) -> Self {
         Self {
             images,
-            flags: Flags::new((tables.log + 2).min(18), 64, 6),
-            bytes: Bytes::new(tables.log - 1, 4, 6, 1),
-            targets: Bytes::new(tables.log - 2, 8, 5, 1),
+            flags: Flags::new((tables.log + 2).min(18), 64, 4),
+            bytes: Bytes::new(tables.log - 1, 4, 4),
+            targets: Bytes::new(tables.log - 2, 8, 4),
             groups: 0,
             misses: 0,
             replaced: vec![0; 256 * 16],
@@ -267,8 +284,6 @@ impl<'a> Units<'a> {
             hash2(place, 1),
             hash2(predicted << 8 | previous, 2 + u32::from(step > 0)),
             hash2(self.misses & 0xFF, u32::from(step) << 8 | 4),
-            hash2(place, predicted << 8 | 5),
-            hash2(predicted | replaced << 8 | u32::from(step) << 16, 6),
             hash2(predicted | next << 8 | (self.misses & 3) << 16, 7 | previous << 8),
         ];
         let actual = out[here];
@@ -287,15 +302,12 @@ impl<'a> Units<'a> {
         let context = ByteContext {
             contexts: [
                 hash2(predicted, u32::from(step) << 8 | 1),
-                hash2(place, predicted << 8 | 2),
                 hash2(previous << 8 | before, 3),
-                hash2(place, previous << 8 | 4),
                 hash2(predicted << 8 | previous, replaced << 8 | 5),
-                hash2(u32::from(step), 6),
+                hash2(place, previous << 8 | 4),
             ],
             guess: Some((self.replaced[slot], 1 + usize::from(step.min(15)))),
             set: usize::from(step > 0),
-            last: 0,
         };
         out[here] = self.bytes.code(engine, &context, actual);
         self.replaced[slot] = out[here];
@@ -313,10 +325,8 @@ impl<'a> Units<'a> {
         };
         let contexts = [
             hash2(kind << 4 | trusted, 20),
-            hash2(reference.target, 21),
             hash2(operation, 22 | trusted << 8),
             hash2(self.misses & 0xFF, trusted << 8 | 23),
-            hash2(*target, 24),
             hash2(reference.target >> 8, 25),
         ];
         let actual = u32::from_le_bytes(bytes_at(out, here, 4));
@@ -356,14 +366,11 @@ impl<'a> Units<'a> {
         let Unit::Word { old, choices } = unit else { return };
         let actual = u32::from_le_bytes(bytes_at(out, here, 4));
         let way = super::code::narrow(choices.way);
-        let aligned = old >> 2 & 1;
         let contexts = [
             hash2(way << 8 | choices.grade, 40 | choices.phase << 8),
             hash2(self.misses & 0xFF, 41 | way << 8 | choices.phase << 16),
             hash2(choices.best >> 16, 42 | way << 8),
             hash2(choices.best, 43),
-            hash2(self.misses & 7 | aligned << 4, 44 | choices.grade << 8),
-            hash2(way << 8 | u32::from(choices.second.is_some()), 45 | aligned << 8),
         ];
         let missed = self.flags.code(engine, 36 + choices.way, contexts, actual != choices.best);
         self.miss(missed);
@@ -401,14 +408,12 @@ impl<'a> Units<'a> {
             let context = ByteContext {
                 contexts: [
                     hash2(made, at << 8 | 1),
-                    hash2(made, site ^ (at << 8 | 2)),
                     hash2(u32::from(expected) | u32::from(same) << 8, at << 8 | 3),
                     hash2(guess >> shift, at << 8 | 4),
                     hash2(site, at << 8 | 5 | u32::from(same) << 16),
                 ],
                 guess: same.then_some((expected, 20 + index(at))),
                 set: set * 2 + usize::from(same),
-                last: 0,
             };
             let byte = self.targets.code(engine, &context, (number >> shift).to_le_bytes()[0]);
             same &= byte == expected;

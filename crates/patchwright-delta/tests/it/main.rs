@@ -8,3 +8,4 @@ mod images;
 mod inputs;
 mod native;
 mod round_trip;
+mod versions;

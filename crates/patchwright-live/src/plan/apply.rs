@@ -1,7 +1,5 @@
 //! Applying a hot part to a process.
 
-use std::time::Duration;
-
 use patchwright_formats::PatchId;
 use patchwright_formats::hot::registry::{Entry, MAGIC, Redirect, Registry, STATE_AT, State};
 use patchwright_formats::hot::{HotPart, PAGE};
@@ -12,13 +10,12 @@ use crate::module::{Module, modules_in};
 use crate::record::{Found, find};
 use crate::room;
 use crate::stack::Zone;
-use crate::target::{Call, Mapping, Protection, Target};
-use crate::unwinder::in_static_program;
+use crate::target::{Mapping, Protection, Target};
 
-use super::attempt::Patience;
 use super::body::{place, redirect};
 use super::revert::repair;
 use super::switch::{Work, finish_all, set_state};
+use super::unwind::{CALL_AREA, frame_registration, register_frames};
 use super::{Applied, Limits, Outcome};
 
 /// Patches a process: from then on it behaves like the new build. `since` is the time now, in seconds since 1970.
@@ -352,69 +349,7 @@ fn zones(coming: &Registry, going: &[Found]) -> Vec<Zone> {
     zones_of(old.chain(new))
 }
 
-pub(super) fn zones_of<'a>(ranges: impl Iterator<Item = ((u64, u64), &'a String)>) -> Vec<Zone> {
+pub(crate) fn zones_of<'a>(ranges: impl Iterator<Item = ((u64, u64), &'a String)>) -> Vec<Zone> {
     let zone = |((start, len), name): ((u64, u64), &String)| Zone { range: start..start + len, name: name.clone() };
     ranges.filter(|((_, len), _)| *len > 0).map(zone).collect()
 }
-
-/// What makes unwind data known: a function of the process's own unwinder, which takes neither memory nor locks that a
-/// waiting thread may hold.
-struct Registration {
-    function: u64,
-    /// Code of the unwinder and the loader.
-    not_in: Vec<(u64, u64)>,
-}
-
-fn frame_registration(target: &dyn Target, modules: &[Module]) -> Result<Registration, LiveError> {
-    let Some(function) = Symbols::new(target, modules).find("__register_frame_info", "GCC_3.0") else {
-        if let Some((function, not_in)) = in_static_program(target, modules) {
-            return Ok(Registration { function, not_in });
-        }
-        return Err(LiveError::new(
-            LiveErrorKind::Unsupported,
-            "exceptions may pass through the new code, and the process has no unwinder that could learn of it",
-        )
-        .hint("a program that is linked statically must keep its symbols, or be C"));
-    };
-    let inside = |module: &&Module| {
-        let name = module.name.rsplit('/').next().unwrap_or_default();
-        name.starts_with("ld-linux") || module.code.iter().any(|(start, end)| (*start..*end).contains(&function))
-    };
-    let not_in = modules.iter().filter(inside).flat_map(|module| module.code.iter().copied()).collect();
-    Ok(Registration { function, not_in })
-}
-
-/// Makes the unwind data of the body known, in memory behind it that stays: the unwinder's own record of it at the
-/// start, and the stack of the call.
-fn register_frames(
-    target: &mut dyn Target,
-    part: &HotPart,
-    registration: &Registration,
-    body_at: u64,
-    deadline: Duration,
-) -> Result<(), LiveError> {
-    let Some(unwind) = part.unwind else { return Ok(()) };
-    let area = body_at + part.body.len_bytes();
-    let call = Call {
-        function: registration.function,
-        arguments: [body_at + unwind, area],
-        stack: area + CALL_AREA,
-        not_in: registration.not_in.clone(),
-    };
-    let mut patience = Patience::until(deadline);
-    loop {
-        let Err(error) = target.call(&call) else { return Ok(()) };
-        if error.kind() != std::io::ErrorKind::WouldBlock {
-            return Err(LiveError::io("make the new code's unwind data known", &error));
-        }
-        // A thread that computes now may wait for its next request soon.
-        if !patience.rest(target) {
-            let message = format!("the new code's unwind data cannot be made known: {error}");
-            return Err(LiveError::new(LiveErrorKind::Busy, message)
-                .hint("every thread is running or waits for a lock: try again, or allow a longer --deadline"));
-        }
-    }
-}
-
-/// Memory for a call: the unwinder's record and a stack.
-const CALL_AREA: u64 = 16 * PAGE;

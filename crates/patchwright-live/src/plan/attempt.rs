@@ -213,24 +213,26 @@ fn look(
         let late = Instant::now() > until;
         return late.then(|| Obstacle::Late("looking at the threads took longer than the pause may".to_owned()));
     }
-    let pinned = |(index, hit): &(usize, Hit)| {
-        let thread = &threads[*index];
-        let zone = &zones[hit.zone];
-        let name = target.thread_name(thread.id);
-        Pinned {
-            thread: if hit.certain {
-                format!("thread {} ({name})", thread.id)
-            } else {
-                "a word in memory, which may be a return address".to_owned()
-            },
-            function: zone.name.clone(),
-            offset: hit.address - zone.range.start,
-            address: hit.address,
-            call: hit.call,
-            source: None,
-        }
-    };
+    let pinned = |(index, hit): &(usize, Hit)| pinned(target, &threads[*index], hit, zones);
     Some(Obstacle::Pinned(hits.iter().map(pinned).collect()))
+}
+
+/// A thread in a zone, in words.
+pub(crate) fn pinned(target: &dyn Target, thread: &Thread, hit: &Hit, zones: &[Zone]) -> Pinned {
+    let zone = &zones[hit.zone];
+    let name = target.thread_name(thread.id);
+    Pinned {
+        thread: if hit.certain {
+            format!("thread {} ({name})", thread.id)
+        } else {
+            "a word in memory, which may be a return address".to_owned()
+        },
+        function: zone.name.clone(),
+        offset: hit.address - zone.range.start,
+        address: hit.address,
+        call: hit.call,
+        source: None,
+    }
 }
 
 fn give_up(obstacle: &Obstacle, attempts: usize, limits: &Limits) -> LiveError {
@@ -242,14 +244,8 @@ fn give_up(obstacle: &Obstacle, attempts: usize, limits: &Limits) -> LiveError {
                 .hint("a thread waits in the kernel (a vfork, a slow disk), or the search takes long: try again, or allow a longer --pause")
         }
         Obstacle::Pinned(pinned) => {
-            let line = |pinned: &Pinned| {
-                let Pinned { thread, function, offset, .. } = pinned;
-                let what = if pinned.call { " in a call" } else { "" };
-                let source = pinned.source.as_ref().map_or(String::new(), |source| format!(" ({source})"));
-                format!("{thread} is in {function} at +{offset:#x}{what}{source}")
-            };
             LiveError::new(LiveErrorKind::Busy, format!("a changed function is always in use, {tried}"))
-                .details(pinned.iter().map(line))
+                .details(pinned.iter().map(Pinned::to_string))
                 .hint("a function that never returns (a main loop) cannot be replaced; of others: try again, or allow a longer --deadline")
         }
         Obstacle::Suspended(word) => LiveError::new(

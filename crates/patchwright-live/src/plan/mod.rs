@@ -11,12 +11,15 @@ mod revert;
 mod switch;
 #[cfg(test)]
 mod tests;
+mod unwind;
 
 use std::time::Duration;
 
 use patchwright_formats::PatchId;
 
 pub use apply::apply;
+pub(crate) use apply::zones_of;
+pub(crate) use attempt::pinned;
 pub use revert::revert;
 
 /// How long things may take.
@@ -102,4 +105,13 @@ pub struct Pinned {
     pub call: bool,
     /// `file:line`, if the program has line tables.
     pub source: Option<String>,
+}
+
+impl std::fmt::Display for Pinned {
+    /// `thread 7 (worker) is in serve at +0x12 in a call (server.c:40)`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { thread, function, offset, .. } = self;
+        write!(f, "{thread} is in {function} at +{offset:#x}{}", if self.call { " in a call" } else { "" })?;
+        self.source.as_ref().map_or(Ok(()), |source| write!(f, " ({source})"))
+    }
 }

@@ -16,8 +16,8 @@
 //! it or takes it back. Until then the process runs through the steps.
 //!
 //! What remains: a place that crosses a page boundary (one in a thousand) is two pages' writes; more than 512 places have
-//! more than one page of slots; and a function whose first instructions cannot be moved makes the whole patch one that is
-//! written without a journal, as the state of its registry says.
+//! more than one page of slots; and where the first instructions of a function cannot be moved, or no memory is to be had,
+//! redirects are written without a journal, and the state of the registry says what the next call takes back.
 
 use patchwright_formats::hot::PAGE;
 use patchwright_formats::hot::journal::{HEAD_BYTES, Journal, MAGIC, MAX_BYTES, Place, StateChange};
@@ -160,7 +160,7 @@ impl Work {
         self.states.iter().try_for_each(|(change, _)| set_state(target, change.address, change.to))
     }
 
-    /// Maps the journal, the slots and the steps. `None` if there is a place whose instructions cannot be moved.
+    /// Maps the journal, the slots and the steps. `None` if there is a place whose instructions cannot be moved, or no memory.
     fn lay_out(&self, target: &mut dyn Target, module: &Module) -> Result<Option<Laid>, LiveError> {
         let mappings = target.mappings().map_err(|error| LiveError::io("list the memory of the process", &error))?;
         // How long it is does not depend on where it is.
@@ -171,11 +171,11 @@ impl Work {
                 Ok(()) => return Ok(Some(laid)),
                 // Somebody was faster; there are other places.
                 Err(error) if error.raw_os_error() == Some(libc::EEXIST) => {}
-                Err(error) => return Err(LiveError::io("map memory for the switch", &error)),
+                // What needs no memory is not refused for want of it.
+                Err(_) => return Ok(None),
             }
         }
-        let message = "there is no room for the switch within two gigabytes of the program";
-        Err(LiveError::new(LiveErrorKind::Unsupported, message))
+        Ok(None)
     }
 
     fn build(&self, target: &dyn Target, address: u64) -> Result<Option<Laid>, LiveError> {

@@ -1,6 +1,15 @@
-//! Lines of `/proc/PID/maps`.
+//! Lines of `/proc/PID/maps`, and of `/proc/PID/task/TID/syscall`.
 
-use crate::target::{Mapping, Protection};
+use crate::target::{Mapping, Protection, Thread};
+
+/// A thread that waits in the kernel: number of the system call and its arguments, or -1, then stack and instruction
+/// pointers. `None` if it runs.
+pub(super) fn waiting(id: i32, line: &str) -> Option<Thread> {
+    let mut fields = line.split_ascii_whitespace().rev();
+    let hex = |text: &str| u64::from_str_radix(text.strip_prefix("0x")?, 16).ok();
+    let (ip, sp) = (hex(fields.next()?)?, hex(fields.next()?)?);
+    Some(Thread { id, ip, sp, bp: 0 })
+}
 
 /// A line of `/proc/PID/maps`: `start-end perms offset device inode name`.
 pub(super) fn parse_mapping(line: &str) -> Option<Mapping> {
@@ -46,6 +55,20 @@ mod tests {
         assert_eq!((anonymous.file, anonymous.private, anonymous.name.as_str()), ((0, 0), false, ""));
         for bad in ["", "x", "1-2", "1-2 r-xp", "1-2 r-xp 0 0:0 x", "g-2 r-xp 0 0:0 0"] {
             assert_eq!(parse_mapping(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn threads_that_wait_are_read_and_those_that_run_are_not() {
+        for (line, expect) in [
+            ("7 0x7f 0x1 0x5 0x0 0x0 0x0 0x7ffc1000 0x7f00aa\n", Some((0x7f00aa, 0x7ffc1000))),
+            ("-1 0x7ffc1000 0x7f00aa\n", Some((0x7f00aa, 0x7ffc1000))),
+            ("running\n", None),
+            ("0x7ffc1000", None),
+            ("", None),
+        ] {
+            let thread = waiting(7, line);
+            assert_eq!(thread.map(|thread| (thread.ip, thread.sp)), expect, "{line}");
         }
     }
 }

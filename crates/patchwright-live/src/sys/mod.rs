@@ -5,6 +5,7 @@
 
 mod discover;
 mod frame;
+mod gadgets;
 mod inject;
 mod kernel;
 mod maps;

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use crate::target::{Call, Mapping, Protection, StopFailure, Target, Thread};
 
-use super::inject::Gadgets;
+use super::gadgets::Gadgets;
 use super::kernel::Hurry;
-use super::maps::parse_mapping;
+use super::maps::{parse_mapping, waiting};
 use super::poke;
 use super::threads::{ONE_THREAD, Traced};
 
@@ -143,6 +143,11 @@ impl Target for Process {
 
     fn touched(&self, start: u64, end: u64) -> Vec<(u64, u64)> {
         super::pages::touched(self.pid, start, end)
+    }
+
+    fn waiting(&self) -> io::Result<Vec<Thread>> {
+        let waits = |id: i32| waiting(id, &fs::read_to_string(format!("/proc/{}/task/{id}/syscall", self.pid)).ok()?);
+        Ok(self.threads(&[])?.into_iter().filter_map(waits).collect())
     }
 
     fn thread_name(&self, thread: i32) -> String {

@@ -20,7 +20,7 @@ use crate::target::{StopFailure, Target as _, Thread};
 
 use super::kernel::{self, Hurry};
 use super::process::Process;
-use super::registers::begun_again;
+use super::registers::{EINTR, begun_again, ended};
 
 /// `PTRACE_EVENT_STOP`.
 const EVENT_STOP: i32 = 128;
@@ -39,6 +39,8 @@ pub(super) struct Traced {
     pub(super) stopped: bool,
     /// The signal that was on its way to it.
     pub(super) signal: Option<Signal>,
+    /// Whether its system call was made to begin again.
+    begins_again: bool,
     /// Whether the kernel seized it when it was made: nobody asked it to stop.
     born: bool,
 }
@@ -192,8 +194,10 @@ impl Process {
             self.traced.iter().filter(|(_, state)| state.stopped).map(|(thread, state)| (*thread, *state)).collect();
         for (thread, state) in stopped {
             // A signal that is delivered now has ended the call, and the program expects that.
-            if state.signal.is_none() {
-                self.repair_call(thread);
+            if state.begins_again {
+                self.end_call_for_signal(thread);
+            } else if state.signal.is_none() {
+                self.repair_call(thread, || self.has_signal(thread));
             }
             let _ = ptrace::detach(pid_of(thread), state.signal);
             self.traced.remove(&thread);
@@ -210,22 +214,28 @@ impl Process {
         self.let_go();
     }
 
-    /// Makes a system call that the stop has ended begin again.
-    fn repair_call(&self, thread: i32) {
+    /// Makes a system call that the stop has ended begin again, unless it ended for a signal. Says whether it does.
+    fn repair_call(&self, thread: i32, for_signal: impl FnOnce() -> bool) -> bool {
         let id = pid_of(thread);
-        let Ok(registers) = ptrace::getregs(id) else { return };
+        let Ok(registers) = ptrace::getregs(id) else { return false };
         let mut before = [0; 2];
-        let eintr = u64::from_ne_bytes((-i64::from(libc::EINTR)).to_ne_bytes());
-        if registers.rax != eintr || self.read_exact(registers.rip.wrapping_sub(2), &mut before).is_err() {
-            return;
+        if registers.rax != EINTR || self.read_exact(registers.rip.wrapping_sub(2), &mut before).is_err() {
+            return false;
         }
-        // A signal that is on its way has ended the call, and the program expects that.
-        if let Some(again) = begun_again(&registers, before)
-            && !self.has_signal(thread)
+        // Whether there is one takes long to find out, and is asked of few.
+        begun_again(&registers, before).is_some_and(|again| !for_signal() && ptrace::setregs(id, again).is_ok())
+    }
+
+    /// Makes a system call that was to begin again end after all, if a signal has come meanwhile.
+    fn end_call_for_signal(&self, thread: i32) {
+        let id = pid_of(thread);
+        if self.has_signal(thread)
+            && let Ok(registers) = ptrace::getregs(id)
         {
-            let _ = ptrace::setregs(id, again);
+            let _ = ptrace::setregs(id, ended(&registers));
         }
     }
+
     pub(super) fn has_signal(&self, thread: i32) -> bool {
         let Ok(status) = fs::read_to_string(format!("/proc/{thread}/status")) else { return false };
         let field = |name: &str| {
@@ -327,9 +337,19 @@ impl Process {
         }
         self.let_forked_go(sharers);
         let mut threads = Vec::with_capacity(self.traced.len());
-        for thread in self.traced.keys() {
-            let registers = ptrace::getregs(pid_of(*thread)).map_err(|error| StopFailure::Failed(from_errno(error)))?;
-            threads.push(Thread { id: *thread, ip: registers.rip, sp: registers.rsp, bp: registers.rbp });
+        let ids: Vec<(i32, Option<Signal>)> =
+            self.traced.iter().map(|(thread, traced)| (*thread, traced.signal)).collect();
+        for (thread, signal) in ids {
+            let registers = ptrace::getregs(pid_of(thread)).map_err(|error| StopFailure::Failed(from_errno(error)))?;
+            threads.push(Thread { id: thread, ip: registers.rip, sp: registers.rsp, bp: registers.rbp });
+            // Now, and not when they go on: we may be killed before. Signals are looked for then.
+            let ended = registers.rax == EINTR && signal.is_none();
+            if ended
+                && self.repair_call(thread, || false)
+                && let Some(traced) = self.traced.get_mut(&thread)
+            {
+                traced.begins_again = true;
+            }
         }
         Ok(threads)
     }

@@ -2,7 +2,6 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/epoll.h>
-#include <time.h>
 #include <unistd.h>
 
 #define FUNCTION(name, body)                                                                                           \
@@ -77,11 +76,14 @@ int main(void) {
         pthread_t thread;
         pthread_create(&thread, 0, threads[i], 0);
     }
-    for (;;) {
-        int value = row();
+    // Whoever asks by a byte is told how all functions behave from then on.
+    for (char byte; read(0, &byte, 1) == 1;) {
+        int first = row(), value = first;
+        for (int i = 0; i < 20; i++) {
+            usleep(50);
+            if (row() != first) value = 0;
+        }
         printf("value %d, wrong %d\n", value, wrong);
         fflush(stdout);
-        struct timespec brief = {0, 500000};
-        nanosleep(&brief, 0);
     }
 }

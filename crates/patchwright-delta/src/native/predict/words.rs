@@ -16,7 +16,7 @@ impl Predictor<'_> {
             return None;
         }
         let word = word_at(images.old, old)?;
-        if !(0x1000..images.old_layout.memory_end()).contains(&word) {
+        if !(0x1000..self.memory_end).contains(&word) {
             return None;
         }
         let (target, _) = self.resolve(word);
@@ -43,7 +43,7 @@ impl Predictor<'_> {
     pub(super) fn word(&self, old: u32, new: u32, word: u32, before: &[u8], since: u32) -> Choices {
         let images = self.images;
         let (old_layout, new_layout) = (images.old_layout, images.new_layout);
-        let end = old_layout.memory_end();
+        let end = self.memory_end;
         let mut values = [word; WAYS];
         let mut apply = 1u16;
         let mut consider = |way: usize, target: u32, value: &dyn Fn(u32) -> u32| {
