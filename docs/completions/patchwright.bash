@@ -215,7 +215,7 @@ _patchwright() {
             return 0
             ;;
         patchwright__subcmd__apply)
-            opts="-o -q -h --output --dry-run --no-undo --break-hard-links --running --pid --cold-only --hot-only --pause --deadline --json --color --quiet --help"
+            opts="-o -q -h --output --dry-run --no-undo --break-hard-links --running --pid --cold-only --hot-only --pause --deadline --accept-suspended --json --color --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1309,7 +1309,7 @@ _patchwright() {
             return 0
             ;;
         patchwright__subcmd__revert)
-            opts="-q -h --dry-run --break-hard-links --running --pid --cold-only --hot-only --pause --deadline --json --color --quiet --help"
+            opts="-q -h --dry-run --break-hard-links --running --pid --cold-only --hot-only --pause --deadline --accept-suspended --json --color --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -42,7 +42,6 @@ pub struct LivePatch {
 /// Its memory cannot be read, or a registry is damaged.
 pub fn status(target: &mut dyn Target) -> Result<Vec<LivePatch>, LiveError> {
     let mappings = target.mappings().map_err(|error| LiveError::io("list the memory of the process", &error))?;
-    let target: &dyn Target = target;
     let found = find(target, &mappings)?;
     if found.is_empty() {
         return Ok(Vec::new());
@@ -78,6 +77,7 @@ pub fn status(target: &mut dyn Target) -> Result<Vec<LivePatch>, LiveError> {
             since: registry.since,
             memory_bytes: registry.body.0 + registry.body.1,
             functions: replaced.map(|entry| entry.name).collect(),
+            code,
             pinned,
         });
     }
