@@ -142,6 +142,10 @@ fn subprogram<'a>(
     entry: &DebuggingInformationEntry<Slice<'a>>,
 ) -> Option<Subprogram<'a>> {
     let mut ranges = Vec::new();
+    // The reader adds the two without asking whether there is such an address.
+    let low = entry.attr_value(constants::DW_AT_low_pc).and_then(|low| dwarf.attr_address(unit, low).ok().flatten());
+    let len = entry.attr_value(constants::DW_AT_high_pc).and_then(|high| high.udata_value());
+    low.unwrap_or(0).checked_add(len.unwrap_or(0))?;
     let mut all = dwarf.die_ranges(unit, entry).ok()?;
     while let Ok(Some(range)) = all.next() {
         if range.begin < range.end {

@@ -30,8 +30,10 @@ impl Builder<'_, '_, '_> {
                 continue;
             }
             // A constant that stands there in the old program too is as good as its copy.
+            // Not one that refers to anything: a table of a switch is alike in both, and leads into the old code.
             if let (Place::Nameless(constant), Dest::Program(address)) = (&reference.place, meant)
                 && old.is_constant(address)
+                && new.data_piece(*constant, new.nameless_end(*constant, 0)).references.is_empty()
                 && self.comparison.constants(address, *constant) == Likeness::Same
             {
                 return Ok(meant);
@@ -63,7 +65,8 @@ impl Builder<'_, '_, '_> {
             before.filter(array).filter(ends_here).filter(|index| !self.is_unread(*index)).into_iter().collect();
         let starts = match &reference.place {
             Place::Datum(_, at) => *at == 0,
-            Place::Nameless(address) => new.begins_text(*address),
+            // A text, or a table of addresses or distances.
+            Place::Nameless(address) => new.begins_text(*address) || new.kept.contains_key(address),
             _ => true,
         };
         if !starts {
