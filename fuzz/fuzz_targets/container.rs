@@ -3,8 +3,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use patchwright_formats::manifest::{MAX_STEPS, way};
 use patchwright_formats::undo::Undo;
-use patchwright_formats::{Container, Kind, Manifest};
+use patchwright_formats::{account, Container, Kind, Manifest};
 use patchwright_fuzz::{split, with_table_hash};
 
 const BLOBS: [Kind; 4] = [Kind::COLD, Kind::COLD, Kind::MANIFEST, Kind::COLD];
@@ -23,6 +24,7 @@ fuzz_target!(|input: &[u8]| {
 fn read_container(file: &(impl AsRef<[u8]> + ?Sized)) {
     let file = file.as_ref();
     let Ok(container) = Container::read(&file) else { return };
+    let blobs: Vec<(Kind, u64)> = container.entries().iter().map(|entry| (entry.kind, entry.range.len)).collect();
     let kinds: Vec<Kind> = container.entries().iter().map(|entry| entry.kind).collect();
     let _ = container.id();
     let mut expected = 72;
@@ -37,6 +39,9 @@ fn read_container(file: &(impl AsRef<[u8]> + ?Sized)) {
         if entry.kind == Kind::MANIFEST {
             read_manifest(&blob, &kinds);
         }
+        if entry.kind == Kind::ACCOUNT && let Ok(read) = account::decode(&blob, &blobs) {
+            assert_eq!(account::encode(&read), blob, "an account has one spelling");
+        }
     }
 }
 
@@ -44,4 +49,9 @@ fn read_manifest(blob: &[u8], kinds: &[Kind]) {
     let Ok(manifest) = Manifest::decode(blob, kinds) else { return };
     let again = manifest.encode().expect("what was read is not too long");
     assert_eq!(Manifest::decode(&again, kinds).expect("what was written is read"), manifest);
+    for link in manifest.links() {
+        let steps = way(manifest.links(), link.body);
+        assert!(steps.len() <= MAX_STEPS && steps.iter().rev().skip(1).all(|(_, makes)| makes.is_some()));
+        assert!(steps.last().is_some_and(|(_, makes)| makes.is_none()), "every way leads to the new file");
+    }
 }

@@ -3,13 +3,13 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use patchwright_delta::{CoverLog, CreateOptions, apply, create, invert};
+use patchwright_delta::{CoverLog, CreateOptions, apply, create_plain, invert};
 use patchwright_fuzz::{Sink, split};
 
 fuzz_target!(|input: &[u8]| {
     let (old, new) = split(input);
     // No memory at all chooses the method for files of any size.
-    for options in [CreateOptions::default(), CreateOptions { max_memory_bytes: 0 }] {
+    for options in [CreateOptions::default(), CreateOptions { max_memory_bytes: 0, ..CreateOptions::default() }] {
         let body = body(old, new, &options);
         assert_eq!(body, self::body(old, new, &options), "the same files give the same body");
         let mut log = CoverLog::new();
@@ -27,6 +27,6 @@ fuzz_target!(|input: &[u8]| {
 
 fn body(old: &[u8], new: &[u8], options: &CreateOptions) -> Vec<u8> {
     let mut body = Vec::new();
-    create(&old, &new, options, &|_| (), &mut body).expect("memory is all that it needs");
+    create_plain(&old, &new, options, &|_| (), &mut body).expect("memory is all that it needs");
     body
 }

@@ -1,9 +1,10 @@
-//! Any hot part, any registry: read or refused; what is read has one spelling.
+//! Any hot part, any registry, any journal: read or refused; what is read has one spelling.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use patchwright_formats::hot::HotPart;
+use patchwright_formats::hot::journal::Journal;
 use patchwright_formats::hot::registry::{HEAD_BYTES, Registry};
 
 fuzz_target!(|input: &[u8]| {
@@ -12,6 +13,7 @@ fuzz_target!(|input: &[u8]| {
         assert!(part.body.len_bytes() < 1 << 30);
     }
     let _ = Registry::decode(input);
+    let _ = Journal::decode(input);
     // With the right hash, the fuzzer gets past the first check.
     let mut bytes = input.to_vec();
     if let Some(rest) = bytes.get(HEAD_BYTES..) {
@@ -19,6 +21,9 @@ fuzz_target!(|input: &[u8]| {
         bytes[32..HEAD_BYTES].copy_from_slice(&hash);
         if let Ok(registry) = Registry::decode(&bytes) {
             assert_eq!(registry.encode(), bytes[..registry.encode().len()], "a registry has one spelling");
+        }
+        if let Ok(journal) = Journal::decode(&bytes) {
+            assert_eq!(journal.encode(), bytes[..journal.encode().len()], "a journal has one spelling");
         }
     }
 });

@@ -1,4 +1,4 @@
-//! Any old file and any body of the draft format: apply ends with a new file of the stated length or with an error.
+//! Any old file and any body of version 2: apply ends with a new file of the stated length or with an error.
 
 #![no_main]
 

@@ -17,7 +17,7 @@ pub(crate) fn run(mut args: Args) -> Result {
         [what] if what == "delta" => delta(&dir, &DELTA, pairs, out, &rivals),
         [what] if what == "pa19" => delta(&dir, &PA19, pairs, out, &rivals),
         [what] if what == "check" => bench_check::run(&dir, pairs, out),
-        [what] if what == "live" => bench_live::run(tool.map(Into::into)),
+        [what] if what == "live" => bench_live::run(tool.map(Into::into), out),
         _ => Err(Failure::Usage("bench what? There are: delta, pa19, check, live".into())),
     }
 }

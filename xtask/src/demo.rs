@@ -2,7 +2,8 @@
 //!
 //! A vendor has two versions of a program. A customer's copy of the old one carries a stamp of its own. One patch, made
 //! without that copy, takes it to the new version with the stamp kept, and back. Every command is printed as typed, with
-//! what it printed and its exit code; whatever is not as promised ends the demo with an error.
+//! what it printed and its exit code; whatever is not as promised ends the demo with an error. Then the same is done to a
+//! server that runs (`demo_live`).
 //!
 //! The program comes from the machine's Debian sources, else from PyPI, else from the Rust compiler; the second run finds it
 //! in `target/demo`.
@@ -18,9 +19,8 @@ use crate::elf::longest_padding;
 use crate::fetch::{Release, Source, download, extract};
 use crate::run::{cargo, output, read, sha256, show, succeeds, target_dir};
 use crate::setup::{Group, Rights, apt_update, ensure};
-use crate::{Failure, Result};
-
-const STAMP_LEN: usize = 64;
+use crate::stage::{STAMP_LEN, Stage, chapter, host, overwrite, promise, stamp};
+use crate::{Failure, Result, demo_live};
 
 /// Where the program of the demo may come from, best first.
 #[derive(Clone, Copy)]
@@ -70,6 +70,7 @@ pub(crate) fn run(mut args: Args) -> Result {
     let program = find_program(&target_dir().join("demo"), origins)?;
     let started = Instant::now();
     Story::new(&program, &bin)?.tell()?;
+    demo_live::tell(&bin)?;
     println!("The demo held every promise it made, in {:.1} s.", started.elapsed().as_secs_f64());
     Ok(())
 }
@@ -277,7 +278,7 @@ impl Program {
 }
 
 /// A program with a place for the stamp marks it; any other gets it into the padding between its sections.
-fn stamp_place(file: &[u8]) -> Option<usize> {
+pub(crate) fn stamp_place(file: &[u8]) -> Option<usize> {
     let mark = [b'_'; STAMP_LEN];
     if let Some(at) = file.windows(STAMP_LEN).position(|window| window == mark) {
         return Some(at);
@@ -292,28 +293,13 @@ fn stamp_place(file: &[u8]) -> Option<usize> {
 /// The directory of the demo, with the vendor's files and the customer's.
 struct Story<'a> {
     program: &'a Program,
-    dir: PathBuf,
-    /// PATH with `patchwright` on it, so that commands run as typed.
-    path: std::ffi::OsString,
-}
-
-/// What a command left behind.
-struct Outcome {
-    stdout: String,
+    stage: Stage,
 }
 
 impl<'a> Story<'a> {
     fn new(program: &'a Program, bin: &Path) -> Result<Self> {
-        let dir = target_dir().join("demo/story");
-        let _ = fs::remove_dir_all(&dir);
-        for part in ["bin", "vendor/1", "vendor/2", "customer", "elsewhere"] {
-            fs::create_dir_all(dir.join(part))?;
-        }
-        std::os::unix::fs::symlink(bin, dir.join("bin/patchwright"))?;
-        let rest = std::env::var_os("PATH").unwrap_or_default();
-        let path = std::iter::once(dir.join("bin")).chain(std::env::split_paths(&rest));
-        let path = std::env::join_paths(path).map_err(|error| format!("PATH: {error}"))?;
-        Ok(Story { program, dir, path })
+        let stage = Stage::new("story", &["vendor/1", "vendor/2", "customer", "elsewhere"], bin)?;
+        Ok(Story { program, stage })
     }
 
     fn tell(&self) -> Result {
@@ -326,10 +312,10 @@ impl<'a> Story<'a> {
             "A vendor has two versions of a program",
             &format!("{name} of {origin}: {old_version} and {new_version}."),
         );
-        fs::copy(self.program.old_file(), self.dir.join("vendor/1").join(name))?;
-        fs::copy(self.program.new_file(), self.dir.join("vendor/2").join(name))?;
-        let says_old = self.type_in(&format!("vendor/1/{name} {version_flag} 2>&1 | head -n 1"), 0)?.stdout;
-        let says_new = self.type_in(&format!("vendor/2/{name} {version_flag} 2>&1 | head -n 1"), 0)?.stdout;
+        fs::copy(self.program.old_file(), self.stage.dir().join("vendor/1").join(name))?;
+        fs::copy(self.program.new_file(), self.stage.dir().join("vendor/2").join(name))?;
+        let says_old = self.stage.type_in(&format!("vendor/1/{name} {version_flag} 2>&1 | head -n 1"), 0)?.stdout;
+        let says_new = self.stage.type_in(&format!("vendor/2/{name} {version_flag} 2>&1 | head -n 1"), 0)?.stdout;
         if says_old == says_new {
             println!("(Both tell the same version; the hashes below tell them apart.)\n");
         }
@@ -338,38 +324,38 @@ impl<'a> Story<'a> {
             "A customer's copy carries a stamp of its own",
             &format!("{STAMP_LEN} bytes at {old_at:#x}, which the vendor has never seen."),
         );
-        let customer = self.dir.join("customer").join(name);
+        let customer = self.stage.dir().join("customer").join(name);
         fs::copy(self.program.old_file(), &customer)?;
         overwrite(&customer, old_at, stamp.as_bytes())?;
         self.read_stamp(old_at, &stamp)?;
-        self.type_in(&format!("customer/{name} {version_flag} 2>&1 | head -n 1"), 0)?.says(&says_old)?;
+        self.stage.type_in(&format!("customer/{name} {version_flag} 2>&1 | head -n 1"), 0)?.says(&says_old)?;
         let before = sha256(&customer)?;
         let bytes_before = read(&customer)?;
-        self.type_in(&format!("sha256sum vendor/1/{name} customer/{name}"), 0)?;
+        self.stage.type_in(&format!("sha256sum vendor/1/{name} customer/{name}"), 0)?;
 
         chapter(
             "The vendor makes one patch for all customers",
             &format!("The stamp is kept, and moves to {new_at:#x}, where the new version has room for it."),
         );
         let retain = format!("--retain {old_at:#x}+{STAMP_LEN}={new_at:#x}");
-        self.type_in(&format!("patchwright diff vendor/1/{name} vendor/2/{name} -o fix.pwp {retain}"), 0)?;
-        self.type_in("patchwright inspect fix.pwp", 0)?;
-        self.type_in(&format!("stat -c '%s %n' vendor/2/{name} fix.pwp"), 0)?;
+        self.stage.type_in(&format!("patchwright diff vendor/1/{name} vendor/2/{name} -o fix.pwp {retain}"), 0)?;
+        self.stage.type_in("patchwright inspect fix.pwp", 0)?;
+        self.stage.type_in(&format!("stat -c '%s %n' vendor/2/{name} fix.pwp"), 0)?;
 
         chapter("The patch knows its file", "A file with one other byte is refused and stays as it is.");
-        let stranger = self.dir.join("elsewhere").join(name);
+        let stranger = self.stage.dir().join("elsewhere").join(name);
         let mut bytes = bytes_before.clone();
         bytes[old_at + STAMP_LEN] ^= 0xff;
         fs::write(&stranger, &bytes)?;
-        self.type_in(&format!("patchwright verify fix.pwp customer/{name}"), 0)?;
-        self.type_in(&format!("cmp -l customer/{name} elsewhere/{name}"), 1)?;
-        self.type_in(&format!("patchwright verify fix.pwp elsewhere/{name}"), 1)?;
-        self.type_in(&format!("patchwright apply fix.pwp elsewhere/{name}"), 4)?;
+        self.stage.type_in(&format!("patchwright verify fix.pwp customer/{name}"), 0)?;
+        self.stage.type_in(&format!("cmp -l customer/{name} elsewhere/{name}"), 1)?;
+        self.stage.type_in(&format!("patchwright verify fix.pwp elsewhere/{name}"), 1)?;
+        self.stage.type_in(&format!("patchwright apply fix.pwp elsewhere/{name}"), 4)?;
         promise(read(&stranger)? == bytes, "the refused file is untouched")?;
 
         chapter("The customer applies it", "The file goes to the new version in one step.");
-        self.type_in(&format!("patchwright apply fix.pwp customer/{name}"), 0)?;
-        self.type_in(&format!("customer/{name} {version_flag} 2>&1 | head -n 1"), 0)?.says(&says_new)?;
+        self.stage.type_in(&format!("patchwright apply fix.pwp customer/{name}"), 0)?;
+        self.stage.type_in(&format!("customer/{name} {version_flag} 2>&1 | head -n 1"), 0)?.says(&says_new)?;
         self.read_stamp(new_at, &stamp)?;
         let mut promised = read(&self.program.new_file())?;
         promised[new_at..new_at + STAMP_LEN].copy_from_slice(stamp.as_bytes());
@@ -378,101 +364,29 @@ impl<'a> Story<'a> {
             "outside the stamp every byte is the vendor's, inside it the customer's",
         )?;
         let typed = format!("cmp -l vendor/2/{name} customer/{name} | wc -l");
-        let differ = self.type_in(&typed, 0)?.stdout;
+        let differ = self.stage.type_in(&typed, 0)?.stdout;
         promise(differ.trim().parse().is_ok_and(|count: usize| count <= STAMP_LEN), "only the stamp differs")?;
 
         chapter("And takes it back", "The file is again what it was, bit for bit.");
-        self.type_in(&format!("patchwright revert fix.pwp customer/{name}"), 0)?;
-        self.type_in(&format!("customer/{name} {version_flag} 2>&1 | head -n 1"), 0)?.says(&says_old)?;
+        self.stage.type_in(&format!("patchwright revert fix.pwp customer/{name}"), 0)?;
+        self.stage.type_in(&format!("customer/{name} {version_flag} 2>&1 | head -n 1"), 0)?.says(&says_old)?;
         self.read_stamp(old_at, &stamp)?;
-        self.type_in(&format!("sha256sum customer/{name}"), 0)?;
+        self.stage.type_in(&format!("sha256sum customer/{name}"), 0)?;
         promise(sha256(&customer)? == before, "the hash is the one from before")?;
         promise(read(&customer)? == bytes_before, "every byte is the one from before")?;
         Ok(())
     }
 
-    /// Prints `line` as typed, runs it, prints what it prints and how it exits; another exit code than `expected` is a
-    /// broken promise.
-    fn type_in(&self, line: &str, expected: i32) -> Result<Outcome> {
-        println!("$ {line}");
-        let mut shell = Command::new("sh");
-        let output = shell.args(["-c", line]).current_dir(&self.dir).env("PATH", &self.path).output()?;
-        let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
-        print!("{stdout}{}", String::from_utf8_lossy(&output.stderr));
-        let code = output.status.code();
-        match code {
-            Some(0) => {}
-            Some(code) => println!("(exit code {code})"),
-            None => println!("({})", output.status),
-        }
-        println!();
-        if code == Some(expected) {
-            return Ok(Outcome { stdout });
-        }
-        Err(format!("broken promise: `{line}` was to exit with {expected}; {}", output.status).into())
-    }
-
     /// Shows the stamp in the customer's file.
     fn read_stamp(&self, at: usize, stamp: &str) -> Result {
         let name = &self.program.name;
-        self.type_in(&format!("tail -c +{} customer/{name} | head -c {STAMP_LEN}", at + 1), 0)?.says(stamp)
+        self.stage.type_in(&format!("tail -c +{} customer/{name} | head -c {STAMP_LEN}", at + 1), 0)?.says(stamp)
     }
-}
-
-impl Outcome {
-    fn says(&self, expected: &str) -> Result {
-        if self.stdout == expected {
-            return Ok(());
-        }
-        Err(format!("broken promise: that was to print {expected:?}, and printed {:?}", self.stdout).into())
-    }
-}
-
-fn chapter(title: &str, text: &str) {
-    println!("== {title}\n\n{text}\n");
-}
-
-fn promise(held: bool, what: &str) -> Result {
-    if held {
-        println!("checked: {what}\n");
-        return Ok(());
-    }
-    Err(format!("broken promise: {what}").into())
-}
-
-/// One line of [`STAMP_LEN`] bytes that is this machine's own.
-fn stamp(host: &str) -> String {
-    let host: String = host.chars().filter(char::is_ascii_graphic).take(STAMP_LEN / 2).collect();
-    let mut line = format!("licensed to {host} ");
-    while line.len() < STAMP_LEN - 1 {
-        line.push('.');
-    }
-    line.push('\n');
-    line
-}
-
-fn host() -> String {
-    output(Command::new("uname").arg("-n")).map_or_else(|_| "this-machine".into(), |name| name.trim().into())
-}
-
-fn overwrite(file: &Path, at: usize, bytes: &[u8]) -> Result {
-    let mut content = read(file)?;
-    content[at..at + bytes.len()].copy_from_slice(bytes);
-    Ok(fs::write(file, content)?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn stamps_are_one_line_of_fixed_length() {
-        for host in ["a", "", "a-very-long-host-name-that-goes-on-and-on.example.org", "mit Umläuten"] {
-            let stamp = stamp(host);
-            assert_eq!(stamp.len(), STAMP_LEN, "{stamp}");
-            assert!(stamp.ends_with(".\n"), "{stamp}");
-        }
-    }
 
     #[test]
     fn versions_are_read_from_the_table() {

@@ -3,19 +3,20 @@
 //! | module | what |
 //! |---|---|
 //! | [`setup`] | Debian packages that a chore needs and the machine lacks |
-//! | [`demo`] | the main job on a real program, narrated |
+//! | [`demo`] | the main job on a real program, narrated; `demo_live` then patches a server that runs |
 //! | [`mod@test`] | everything that must hold before a commit, with one closing line |
 //! | [`bless`] | golden and generated files rewritten from the code |
 //! | [`corpus`] | pairs of real program files to measure on |
 //! | [`prepared`] | our own crates, linked by `patchwright-linker`, pass their tests |
 //! | [`real`] | every promise about files, on the real pairs of the corpus |
-//! | [`matrix`] | `check` over all combinations of compilers and their flags |
+//! | [`matrix`] | `check` over all combinations of compilers and their flags; a tool killed at all its steps |
 //! | [`cross`] | deltas made and applied on another CPU are the same bytes |
 //! | [`images`] | `check` on the images of the corpus, against counts that were looked at once |
 //! | [`mod@bench`] | size, time and memory against other tools on the corpus; `bench_live` pauses of processes |
+//! | [`servers`] | real servers, patched a hundred times under load |
 //! | [`fuzz`] | every fuzz target for a short while |
 //! | [`dist`] | a release archive |
-//! | [`args`], [`run`], [`fetch`], [`elf`] | what these share |
+//! | [`args`], [`run`], [`fetch`], [`elf`], [`stage`], [`load`] | what these share |
 
 mod args;
 mod bench;
@@ -25,16 +26,20 @@ mod bless;
 mod corpus;
 mod cross;
 mod demo;
+mod demo_live;
 mod dist;
 mod elf;
 mod fetch;
 mod fuzz;
 mod images;
+mod load;
 mod matrix;
 mod prepared;
 mod real;
 mod run;
+mod servers;
 mod setup;
+mod stage;
 mod test;
 
 use std::process::ExitCode;
@@ -89,7 +94,7 @@ const VERBS: &[Verb] = &[
     Verb {
         name: "demo",
         arguments: "[--from debian|pypi|own] [--bin PATCHWRIGHT]",
-        about: "patch a real program with a per-machine stamp, and take the patch back",
+        about: "patch a real program with a per-machine stamp and a server that runs, and take the patches back",
         run: demo::run,
     },
     Verb {
@@ -117,6 +122,12 @@ const VERBS: &[Verb] = &[
         run: cross::run,
     },
     Verb {
+        name: "killed",
+        arguments: "",
+        about: "kill the tool at every step of patching a process, and a thousand times at any moment (many minutes)",
+        run: matrix::killed,
+    },
+    Verb {
         name: "prepared",
         arguments: "",
         about: "link crates of our own with patchwright-linker, run their tests, say what it costs (minutes)",
@@ -131,7 +142,7 @@ const VERBS: &[Verb] = &[
     Verb { name: "ci", arguments: "", about: "what the build server runs: test", run: test::ci },
     Verb {
         name: "setup",
-        arguments: "[demo|test|bench|corpus]...",
+        arguments: "[demo|test|bench|corpus|servers]...",
         about: "install the Debian packages that chores need (default: test)",
         run: setup::run,
     },
@@ -147,6 +158,12 @@ const VERBS: &[Verb] = &[
         arguments: "delta|pa19|check [--corpus DIR] [--pairs d01,d02] [--out FILE] [--hdiffz DIR] [--bidiff DIR] | live [--tool FILE]",
         about: "measure: delta and pa19 against other tools, check against llvm-objdump, live for pauses of processes",
         run: bench::run,
+    },
+    Verb {
+        name: "servers",
+        arguments: "[redis|nginx|memcached]... [--rounds 100] [--bin PATCHWRIGHT]",
+        about: "patch and revert servers of Debian under load, and fix a vulnerability in one that runs (minutes)",
+        run: servers::run,
     },
     Verb {
         name: "fuzz",

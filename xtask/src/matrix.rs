@@ -1,5 +1,5 @@
 //! `check`, `prepare`, and the drivers `cc` and `cl`, over all combinations of compilers and flags. The default test run builds a
-//! representative part only.
+//! representative part only. The same for kills of the tool while it patches a process.
 
 use crate::Result;
 use crate::args::Args;
@@ -25,4 +25,12 @@ pub(crate) fn run(args: Args) -> Result {
         "on_every_machine",
     ];
     show(cargo().args(drivers).env("PATCHWRIGHT_MATRIX", "full"))
+}
+
+/// Kills the tool that patches a process, at every step and at any time. The default test run does it at some.
+pub(crate) fn killed(args: Args) -> Result {
+    args.free(0)?;
+    ensure(Group::Test)?;
+    let test = ["test", "--locked", "--package", "patchwright-live", "--test", "it", "killed::"];
+    show(cargo().args(test).env("PATCHWRIGHT_KILLS", "full"))
 }

@@ -22,13 +22,15 @@ const fn package(name: &'static str, command: &'static str) -> Package {
 /// The chores that need packages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Group {
-    /// Nothing beyond what every Debian has; a name of its own so that `setup demo` can be asked for.
+    /// A C compiler for the server of the demo, which Rust's linker needs anyway.
     Demo,
     /// The demo without two versions in the Debian sources.
     DemoPyPi,
     Test,
     Bench,
     Corpus,
+    /// Debian's sources, and what builds them.
+    Servers,
 }
 
 impl Group {
@@ -38,6 +40,7 @@ impl Group {
             "test" => Ok(Group::Test),
             "bench" => Ok(Group::Bench),
             "corpus" => Ok(Group::Corpus),
+            "servers" => Ok(Group::Servers),
             _ => Err(Failure::Usage(format!("no group of packages is called {name}"))),
         }
     }
@@ -48,13 +51,14 @@ impl Group {
             Group::Test => "test",
             Group::Bench => "bench",
             Group::Corpus => "corpus",
+            Group::Servers => "servers",
         }
     }
 
     fn packages(self) -> &'static [Package] {
         const PIP: Package = package("python3-pip", "pip");
         match self {
-            Group::Demo => &[],
+            Group::Demo => const { &[package("gcc", "gcc"), package("libc6-dev", "/usr/include/stdio.h")] },
             Group::DemoPyPi => &[PIP],
             Group::Test => {
                 const {
@@ -108,6 +112,18 @@ impl Group {
                 }
             }
             Group::Corpus => const { &[PIP, package("npm", "npm")] },
+            Group::Servers => {
+                const {
+                    &[
+                        package("gcc", "gcc"),
+                        package("libc6-dev", "/usr/include/stdio.h"),
+                        package("make", "make"),
+                        package("patch", "patch"),
+                        package("dpkg-dev", "dpkg-source"),
+                        package("libevent-dev", "/usr/include/event.h"),
+                    ]
+                }
+            }
         }
     }
 
@@ -203,7 +219,7 @@ mod tests {
 
     #[test]
     fn groups_have_the_names_that_help_tells() {
-        for name in ["demo", "test", "bench", "corpus"] {
+        for name in ["demo", "test", "bench", "corpus", "servers"] {
             assert_eq!(Group::named(name).unwrap().name(), name);
         }
         assert!(matches!(Group::named("nope"), Err(Failure::Usage(_))));

@@ -22,7 +22,7 @@ const PIECE: usize = 256 << 10;
 /// `covers` is told every cover of the body, front to back, for [`invert`](crate::invert()). The bytes are those the
 /// body describes; whether they are the right ones only a hash of the whole can tell, and that is the caller's to
 /// check before the new file is put to use.
-pub fn apply(
+pub(crate) fn apply(
     old: &dyn ReadAt,
     body: &dyn ReadAt,
     new_len: u64,

@@ -99,6 +99,25 @@ impl CoverLog {
         self.min_len
     }
 
+    /// What resembles what when `later` was applied to what the body of these covers made: from the first old file to
+    /// the last new one. Both logs are in the order of their new files, as [`apply`](crate::apply()) tells covers.
+    pub fn then(&self, later: &Self) -> Self {
+        let mut both = Self::with_capacity(self.capacity);
+        for cover in &later.covers {
+            let first = self.covers.partition_point(|earlier| earlier.new_end() <= cover.old_offset);
+            for earlier in self.covers[first..].iter().take_while(|earlier| earlier.new_offset < cover.old_end()) {
+                let start = earlier.new_offset.max(cover.old_offset);
+                let end = earlier.new_end().min(cover.old_end());
+                both.push(Cover {
+                    old_offset: earlier.old_offset + (start - earlier.new_offset),
+                    new_offset: cover.new_offset + (start - cover.old_offset),
+                    len: end - start,
+                });
+            }
+        }
+        both
+    }
+
     pub(crate) fn into_covers(self) -> Vec<Cover> {
         self.covers
     }
@@ -125,6 +144,26 @@ mod tests {
             log.push(Cover { old_offset: 1000 * i, new_offset: 2000 * i, len: u64::MAX });
         }
         assert!(log.covers().len() <= 8);
+    }
+
+    #[test]
+    fn covers_of_two_bodies_make_covers_of_both() {
+        type Numbers = (u64, u64, u64);
+        let log = |covers: &[Numbers]| {
+            let mut log = CoverLog::new();
+            covers.iter().for_each(|&(old_offset, new_offset, len)| log.push(Cover { old_offset, new_offset, len }));
+            log
+        };
+        let check = |first: &[Numbers], later: &[Numbers], expect: &[Numbers]| {
+            assert_eq!(log(first).then(&log(later)).covers(), log(expect).covers(), "{first:?} then {later:?}");
+        };
+        check(&[], &[(0, 0, 9)], &[]);
+        check(&[(0, 0, 9)], &[], &[]);
+        check(&[(100, 0, 10)], &[(0, 50, 10)], &[(100, 50, 10)]);
+        check(&[(100, 0, 10)], &[(4, 50, 100)], &[(104, 50, 6)]);
+        check(&[(100, 0, 10), (7, 20, 5)], &[(8, 0, 14)], &[(108, 0, 2), (7, 12, 2)]);
+        check(&[(100, 0, 10)], &[(12, 0, 5)], &[]);
+        check(&[(100, 0, 10)], &[(0, 0, 5), (0, 5, 5)], &[(100, 0, 5), (100, 5, 5)]);
     }
 
     #[test]

@@ -1,25 +1,42 @@
-//! What a body holds, from its headers alone.
+//! What a body holds, from its headers alone: those of version 1; version 2 has its own reader.
 
 use patchwright_formats::ReadAt;
 
 use crate::ApplyError;
-use crate::format::{Codec, HEADER_LEN, Header, SegmentHeader, StreamKind};
+use crate::format::{Codec, HEADER_LEN, Header, SegmentHeader, StreamKind, VERSION};
 
 /// What the headers of a body say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BodyInfo {
+    /// The version of its format.
+    pub version: u8,
     /// The lengths of both files.
     pub header: Header,
     /// The length of the body in bytes.
     pub body_len: u64,
     /// The number of segments.
     pub segment_count: u64,
-    /// The number of covers of all segments.
-    pub cover_count: u64,
-    /// The streams of all segments, summed up by kind and codec, in that order.
+    /// The number of covers of all segments; `None` where it cannot be told without the old file, as in version 2.
+    pub cover_count: Option<u64>,
+    /// Of version 1: the streams of all segments, summed up by kind and codec, in that order.
     pub streams: Vec<StreamInfo>,
-    /// The first segments, at most [`MAX_SEGMENTS_LISTED`].
+    /// Of version 1: the first segments, at most [`MAX_SEGMENTS_LISTED`].
     pub segments: Vec<SegmentInfo>,
+    /// Of version 2: its parts, summed up by name and method, in the order in which they first come.
+    pub parts: Vec<PartInfo>,
+}
+
+/// The size of the parts of one name and method of a body of version 2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartInfo {
+    /// What they hold.
+    pub name: &'static str,
+    /// How they are coded.
+    pub method: &'static str,
+    /// How many bytes of the new file they make.
+    pub raw_len: u64,
+    /// Their length in bytes in the body.
+    pub stored_len: u64,
 }
 
 /// What one segment's header says.
@@ -53,16 +70,10 @@ pub const MAX_SEGMENTS_LISTED: usize = 1024;
 
 /// Reads the headers of a body. The streams themselves are not decoded: a body that can be described may still fail
 /// to apply.
-pub fn describe(body: &dyn ReadAt) -> Result<BodyInfo, ApplyError> {
+pub(crate) fn describe(body: &dyn ReadAt) -> Result<BodyInfo, ApplyError> {
     let header = Header::read(body)?;
-    let mut info = BodyInfo {
-        header,
-        body_len: body.len_bytes(),
-        segment_count: 0,
-        cover_count: 0,
-        streams: Vec::new(),
-        segments: Vec::new(),
-    };
+    let mut info = BodyInfo::new(VERSION, header, body.len_bytes());
+    info.cover_count = Some(0);
     let mut offset = HEADER_LEN as u64;
     let mut new_left = header.new_len;
     while let Some(segment) = SegmentHeader::read(body, offset, new_left)? {
@@ -75,6 +86,31 @@ pub fn describe(body: &dyn ReadAt) -> Result<BodyInfo, ApplyError> {
 }
 
 impl BodyInfo {
+    /// Of a body of which only the outside is known.
+    pub(crate) fn new(version: u8, header: Header, body_len: u64) -> Self {
+        Self {
+            version,
+            header,
+            body_len,
+            segment_count: 0,
+            cover_count: None,
+            streams: Vec::new(),
+            segments: Vec::new(),
+            parts: Vec::new(),
+        }
+    }
+
+    /// Adds a part of version 2.
+    pub(crate) fn add_part(&mut self, part: PartInfo) {
+        match self.parts.iter_mut().find(|sum| (sum.name, sum.method) == (part.name, part.method)) {
+            Some(sum) => {
+                sum.raw_len = sum.raw_len.saturating_add(part.raw_len);
+                sum.stored_len = sum.stored_len.saturating_add(part.stored_len);
+            }
+            None => self.parts.push(part),
+        }
+    }
+
     fn add(&mut self, segment: &SegmentHeader) {
         let streams = segment.streams.iter().map(|stream| StreamInfo {
             kind: stream.kind,
@@ -92,7 +128,7 @@ impl BodyInfo {
             }
         }
         self.segment_count += 1;
-        self.cover_count += segment.cover_count;
+        self.cover_count = self.cover_count.and_then(|count| count.checked_add(segment.cover_count));
         if self.segments.len() < MAX_SEGMENTS_LISTED {
             self.segments.push(SegmentInfo {
                 offset: segment.offset,

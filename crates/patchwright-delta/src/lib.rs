@@ -15,7 +15,7 @@
 //! Nothing here opens a file or looks at a clock or at the machine. The same inputs and options give the same bytes
 //! on every machine and with any number of threads.
 
-pub mod apply;
+mod apply;
 mod codec;
 pub mod cover;
 #[cfg(feature = "create")]
@@ -28,11 +28,14 @@ pub mod native;
 mod old;
 mod segment;
 mod stream;
+mod versions;
 
-pub use apply::apply;
 pub use cover::{Cover, CoverLog};
 #[cfg(feature = "create")]
-pub use create::{CreateError, CreateOptions, CreateStats, Method, Phase, Progress, create};
+pub use create::{CreateError, CreateOptions, CreateStats, Method, Phase, Progress, create, create_plain};
 pub use error::ApplyError;
-pub use inspect::{BodyInfo, SegmentInfo, StreamInfo, describe};
+pub use inspect::{BodyInfo, PartInfo, SegmentInfo, StreamInfo};
 pub use invert::{InvertError, InvertStats, invert};
+#[cfg(feature = "create")]
+pub use native::Profile;
+pub use versions::{apply, describe};

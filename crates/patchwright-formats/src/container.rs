@@ -42,8 +42,11 @@ impl Kind {
     /// files.
     pub const HOT: Self = Self(*b"HOTP");
 
+    /// Where the bytes of deltas went: see `docs/formats/account.md`. Nobody needs it to patch anything.
+    pub const ACCOUNT: Self = Self(*b"ACCT");
+
     fn is_known(self) -> bool {
-        [Self::MANIFEST, Self::COLD, Self::UNDO, Self::HOT].contains(&self)
+        [Self::MANIFEST, Self::COLD, Self::UNDO, Self::HOT, Self::ACCOUNT].contains(&self)
     }
 }
 
@@ -316,7 +319,7 @@ impl<W: Write + Seek> ContainerWriter<W> {
         let made = write(&mut blob)?;
         let (len, hash) = (blob.len, *blob.hasher.finalize().as_bytes());
         let range = ByteRange::new(self.at, len);
-        let required = kind != Kind::HOT;
+        let required = ![Kind::HOT, Kind::ACCOUNT].contains(&kind);
         self.entries.push(Entry { kind, required, detached: false, range, hash });
         self.at += len;
         Ok((self.entries.len() - 1, made))

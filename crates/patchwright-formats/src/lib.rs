@@ -10,6 +10,7 @@
 //! | [`path`] | paths that cannot leave a tree |
 //! | [`container`] | the `.pwp` file: header, blobs, table |
 //! | [`manifest`] | what a patch is for, from which versions, to which |
+//! | [`account`] | where the bytes of deltas went, for people who ask |
 //! | [`lzx`] | LZX DELTA, the compression of PA19 patches |
 //! | [`journal`] | the steps of a change under way |
 //! | [`hot`] | what running processes get, and the record that they keep of it |
@@ -17,6 +18,7 @@
 
 #![cfg_attr(test, allow(clippy::cast_possible_truncation))]
 
+pub mod account;
 pub mod container;
 pub mod error;
 pub mod hot;

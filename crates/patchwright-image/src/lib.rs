@@ -20,6 +20,7 @@ mod entry_nops;
 mod error;
 pub mod hot;
 mod image;
+mod places;
 mod prepare;
 mod producer;
 mod rule;
@@ -31,6 +32,7 @@ pub use code::Movable;
 pub use entry_nops::{MergedNops, merge_entry_nops};
 pub use error::{ImageError, ImageErrorKind};
 pub use image::{Address, Companions, Format, Image, Kind, Machine, PdbReference};
+pub use places::{SectionPlace, section_places};
 pub use prepare::{
     Outcome, PrepareOptions, Prepared, PreparedArchive, PreparedFunction, PreparedMember, prepare, prepare_archive,
 };

@@ -18,6 +18,7 @@ pub(crate) enum Op {
     Stop,
 }
 
+#[derive(Clone)]
 pub(crate) struct Fake {
     /// Start, protection, bytes.
     pub(crate) memory: BTreeMap<u64, (Mapping, Vec<u8>)>,
@@ -145,6 +146,10 @@ impl Target for Fake {
 
     fn rest(&mut self, _: Duration) {
         assert!(!self.stopped, "waiting while the process stands still");
+    }
+
+    fn waiting(&self) -> io::Result<Vec<Thread>> {
+        Ok(self.threads.last().cloned().unwrap_or_default())
     }
 
     fn thread_name(&self, thread: i32) -> String {

@@ -61,6 +61,14 @@ impl<'a> Symbols<'a> {
         None
     }
 
+    /// Whether a module calls one of these functions in another.
+    pub(crate) fn is_any_wanted(&self, names: &[&str]) -> bool {
+        self.tables.iter().any(|table| {
+            let mut wanted = table.symbols.chunks_exact(24).skip(1).filter(|symbol| word::<2>(symbol, 6) == 0);
+            wanted.any(|symbol| names.iter().any(|name| table.is_named(symbol, name.as_bytes())))
+        })
+    }
+
     /// What some module's slot for this name holds, if that leads into the module that defines it; or what a slot of the
     /// definer holds that the same resolver, by its stated address, has filled.
     fn bound(&self, name: &str, definer: usize, resolver: u64) -> Option<u64> {

@@ -6,8 +6,10 @@
 //! - `module`: programs and libraries in the process, read from its memory alone;
 //! - `import`: symbols of other modules, as the loader would find them;
 //! - `room`: where new code fits, near enough for a jump;
+//! - `source`: where in the source an address is;
 //! - `record`: the registry that an earlier call left;
 //! - `stack`: whether a thread is in a function, by unwinding, or by looking at every word where that is not reliable;
+//! - `suspended`: whether a stack of no thread, a coroutine's, is in a function;
 //! - `plan`: apply, revert, repair: everything is prepared while the process runs, then it is stopped once, for as
 //!   long as looking at each thread and writing a few bytes takes;
 //! - `status`: what patches a process has, without stopping it.
@@ -23,8 +25,10 @@ mod module;
 mod plan;
 mod record;
 mod room;
+mod source;
 mod stack;
 mod status;
+mod suspended;
 pub mod sys;
 mod target;
 

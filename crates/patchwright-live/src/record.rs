@@ -46,12 +46,10 @@ fn damaged(address: u64, error: &dyn std::fmt::Display) -> LiveError {
 }
 
 impl Found {
-    /// Says how far the patch is.
-    pub(crate) fn set(&mut self, target: &mut dyn Target, state: State) -> Result<(), LiveError> {
-        target
-            .write(self.address + STATE_AT, &state.word().to_le_bytes())
-            .map_err(|error| LiveError::io("write the registry", &error))?;
-        self.registry.state = state;
-        Ok(())
+    /// How far the patch is now.
+    pub(crate) fn state(&self, target: &dyn Target) -> Option<State> {
+        let mut word = [0; 8];
+        target.read_exact(self.address + STATE_AT, &mut word).ok()?;
+        State::ALL.into_iter().find(|state| state.word() == u64::from_le_bytes(word))
     }
 }

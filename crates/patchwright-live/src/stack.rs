@@ -37,6 +37,8 @@ pub(crate) struct Hit {
     pub(crate) address: u64,
     /// Whether a frame was unwound, and not only a word found.
     pub(crate) certain: bool,
+    /// Whether it is the place of a call, and not where the thread is now.
+    pub(crate) call: bool,
 }
 
 /// All that is needed to unwind the threads of one process.
@@ -45,6 +47,8 @@ pub(crate) struct Stacks {
     cache: CacheX86_64,
     /// Code that unwind data tell of, sorted.
     covered: Vec<(u64, u64)>,
+    /// Where the last stack ended that was unwound: the last word of it that was looked at.
+    end: u64,
 }
 
 /// What became of unwinding one stack.
@@ -59,7 +63,8 @@ pub(crate) enum Walk {
 impl Stacks {
     /// Reads the unwind data of modules.
     pub(crate) fn new(target: &dyn Target, modules: &[Module]) -> Self {
-        let mut stacks = Self { unwinder: UnwinderX86_64::new(), cache: CacheX86_64::new(), covered: Vec::new() };
+        let mut stacks =
+            Self { unwinder: UnwinderX86_64::new(), cache: CacheX86_64::new(), covered: Vec::new(), end: 0 };
         for module in modules {
             stacks.add_module(target, module);
         }
@@ -123,7 +128,9 @@ impl Stacks {
 
     /// Unwinds one stack.
     pub(crate) fn walk(&mut self, target: &dyn Target, thread: &Thread, stack: &[u8]) -> Walk {
+        let mut end = thread.sp;
         let mut read_stack = |address: u64| -> Result<u64, ()> {
+            end = address;
             let at = address.checked_sub(thread.sp).and_then(|at| usize::try_from(at).ok());
             if let Some(found) = at.and_then(|at| stack.get(at..)?.first_chunk()) {
                 return Ok(u64::from_le_bytes(*found));
@@ -152,20 +159,22 @@ impl Stacks {
             }
         };
         self.cache = cache;
+        self.end = end;
         if ended && covered { Walk::Reliable(frames) } else { Walk::Unreliable(frames) }
     }
 
-    /// Looks for threads in zones, by the index of the thread; and lists threads of which unwinding does not tell. The
-    /// process is stopped.
+    /// Looks for threads in zones, by the index of the thread; and lists threads of which unwinding does not tell, and where
+    /// the stacks of the others end. The process is stopped.
     pub(crate) fn hits(
         &mut self,
         target: &dyn Target,
         threads: &[Thread],
         mappings: &[Mapping],
         zones: &[Zone],
-    ) -> (Vec<(usize, Hit)>, Vec<usize>) {
+    ) -> (Vec<(usize, Hit)>, Vec<usize>, Vec<u64>) {
         let mut hits = Vec::new();
         let mut unreliable = Vec::new();
+        let mut ends = Vec::new();
         for (index, thread) in threads.iter().enumerate() {
             let stack = read_up_to(target, (thread.sp, stack_len(mappings, thread.sp)));
             let (frames, reliable) = match self.walk(target, thread, &stack) {
@@ -176,16 +185,25 @@ impl Stacks {
                 let zone = zone_of(zones, *address)?;
                 // At its first instruction a thread is not in a function yet.
                 let outside = depth == 0 && *address == zones[zone].range.start;
-                (!outside).then_some(Hit { zone, address: *address, certain: true })
+                (!outside).then_some(Hit { zone, address: *address, certain: true, call: depth > 0 })
             });
             match found {
                 Some(hit) => hits.push((index, hit)),
                 None if !reliable => unreliable.push(index),
-                None => {}
+                None => ends.push(self.end),
             }
         }
-        (hits, unreliable)
+        (hits, unreliable, ends)
     }
+}
+
+/// A word of a thread's own stack that lies in a zone: what may be a return address.
+pub(crate) fn word_in(target: &dyn Target, thread: &Thread, mappings: &[Mapping], zones: &[Zone]) -> Option<Hit> {
+    let stack = read_up_to(target, (thread.sp, stack_len(mappings, thread.sp)));
+    stack.chunks_exact(8).map(|word| crate::module::word::<8>(word, 0)).find_map(|address| {
+        let zone = zone_of(zones, address).filter(|zone| zones[*zone].range.start != address)?;
+        Some(Hit { zone, address, certain: false, call: true })
+    })
 }
 
 fn stack_len(mappings: &[Mapping], sp: u64) -> u64 {
@@ -197,13 +215,14 @@ fn zone_of(zones: &[Zone], address: u64) -> Option<usize> {
     zones.iter().position(|zone| zone.range.contains(&address))
 }
 
-/// Looks at every word of writable private memory, but for what lies below the stack pointer of a thread. `mappings` are
-/// those of now.
+/// Looks at every word of writable private memory that was touched, but for what lies below the stack pointer of a thread
+/// that is on a stack of its own, `is_own` says. `mappings` are those of now.
 pub(crate) fn search(
     target: &dyn Target,
     threads: &[Thread],
     mappings: &[Mapping],
     zones: &[Zone],
+    is_own: impl Fn(u64) -> bool,
 ) -> Result<Option<Hit>, String> {
     let lowest = zones.iter().map(|zone| zone.range.start).min().unwrap_or(u64::MAX);
     let highest = zones.iter().map(|zone| zone.range.end).max().unwrap_or(0);
@@ -212,8 +231,10 @@ pub(crate) fn search(
     let starts: Vec<(u64, u64)> = writable
         .map(|mapping| {
             let inside = threads.iter().map(|thread| thread.sp).filter(|sp| (mapping.start..mapping.end).contains(sp));
-            (inside.min().unwrap_or(mapping.start) & !7, mapping.end)
+            // Stacks that are no thread's own may lie side by side in one mapping.
+            (inside.filter(|sp| is_own(*sp)).min().unwrap_or(mapping.start) & !7, mapping.end)
         })
+        .flat_map(|(start, end)| target.touched(start, end))
         .collect();
     let total: u64 = starts.iter().map(|(start, end)| end - start).sum();
     if total > MAX_SEARCH {
@@ -232,7 +253,7 @@ pub(crate) fn search(
                     && let Some(zone) = zone_of(zones, value)
                     && zones[zone].range.start != value
                 {
-                    return Ok(Some(Hit { zone, address: value, certain: false }));
+                    return Ok(Some(Hit { zone, address: value, certain: false, call: false }));
                 }
             }
             // Pages that cannot be read hold no stack.

@@ -79,10 +79,8 @@ pub struct Call {
     pub function: u64,
     /// What it gets.
     pub arguments: [u64; 2],
-    /// Where the stack ends that it runs on.
+    /// Where the stack ends that it runs on; the way back to what the thread did lies there too.
     pub stack: u64,
-    /// Where a breakpoint instruction stands, to which it returns.
-    pub trap: u64,
     /// Code that the thread must not be in already: start and end of each stretch.
     pub not_in: Vec<(u64, u64)>,
 }
@@ -118,11 +116,21 @@ pub trait Target {
     /// Lets time pass; a thread that stopped too late runs on meanwhile.
     fn rest(&mut self, time: Duration);
 
+    /// Threads that wait in the kernel, without stopping anybody: they may have gone on by the time that they are looked
+    /// at, and their frame pointers are not known.
+    fn waiting(&self) -> io::Result<Vec<Thread>>;
+
     /// The name of a thread.
     fn thread_name(&self, thread: i32) -> String;
 
     /// The file behind a mapping, whatever became of its name.
     fn file(&self, mapping: &Mapping) -> io::Result<Vec<u8>>;
+
+    /// The parts of a stretch of memory, by whole pages, that the program has touched: the rest is as the kernel made it.
+    /// All of it, where the kernel does not say.
+    fn touched(&self, start: u64, end: u64) -> Vec<(u64, u64)> {
+        vec![(start, end)]
+    }
 
     /// Reads exactly as many bytes as the buffer has.
     fn read_exact(&self, address: u64, buffer: &mut [u8]) -> io::Result<()> {

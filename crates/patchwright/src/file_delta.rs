@@ -70,9 +70,9 @@ impl FileDelta for PwpFile<'_> {
 
     fn make(&self, user_old: &dyn ReadAt, index: usize, out: &mut dyn Write, progress: &dyn Progress) -> Result<Made> {
         let old = self.manifest.olds.get(index).ok_or_else(|| Error::bug("a version that the patch does not have"))?;
-        let body = self.patch.body(old.body)?;
+        let steps = self.patch.steps(old.body)?;
         let new = &self.manifest.new;
-        let made = make_new(user_old, &old.file.regions, &body, new, out, progress)
+        let made = make_new(user_old, &old.file.regions, &steps, new, out, progress)
             .map_err(|error| error.at(self.patch.path()))?;
         Ok(Made {
             new: new.clone(),

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use patchwright_delta::BodyInfo;
-use patchwright_formats::manifest::{Node, Source};
+use patchwright_formats::account::{BodyAccount, SectionAccount};
+use patchwright_formats::manifest::{self, Node, Source};
 use patchwright_formats::{ByteRange, Kind, Manifest, RetainRange};
 
 use crate::error::Result;
@@ -13,7 +14,8 @@ use crate::patch_file::Patch;
 use crate::processes::hot_report;
 use crate::report::{
     ChangeKind, InspectReport, InspectedBlob, InspectedChange, InspectedDelta, InspectedNew, InspectedOld,
-    InspectedRange, InspectedRetain, InspectedStream, InspectedTree, Inspection, Subject, hex,
+    InspectedRange, InspectedRetain, InspectedSection, InspectedSpending, InspectedStream, InspectedTree, Inspection,
+    Subject, hex,
 };
 use crate::tree_changes::{Change, Changes, changes};
 
@@ -38,16 +40,17 @@ pub fn inspect(patch: &Path) -> Result<Inspection> {
         hot: patch.hot_parts()?.iter().map(|part| hot_report(part, Vec::new())).collect(),
     };
     match &patch.manifest {
-        Manifest::File(manifest) => {
-            report.new = Some(InspectedNew { bytes: manifest.new.size, blake3: hex(&manifest.new.hash) });
+        Manifest::File(patch) => {
+            report.new = Some(InspectedNew { bytes: patch.new.size, blake3: hex(&patch.new.hash) });
             let old = |old: &patchwright_formats::manifest::OldVersion| InspectedOld {
                 bytes: old.file.size,
                 blake3: hex(&old.file.hash),
                 ignore: ignored(&old.file.regions.ignore),
                 retain: retained(&old.file.regions.retain),
                 blob: old.body,
+                then: manifest::way(&patch.links, old.body).into_iter().skip(1).map(|(blob, _)| blob).collect(),
             };
-            report.olds = manifest.olds.iter().map(old).collect();
+            report.olds = patch.olds.iter().map(old).collect();
         }
         Manifest::Tree(manifest) => {
             report.subject = Subject::Tree;
@@ -111,9 +114,13 @@ pub(crate) fn retained(ranges: &[RetainRange]) -> Vec<InspectedRetain> {
 }
 
 fn blobs(patch: &Patch) -> Result<Vec<InspectedBlob>> {
+    let accounts = patch.accounts()?;
     let blob = |(index, entry): (usize, &patchwright_formats::container::Entry)| {
         let delta = match entry.kind {
-            Kind::COLD => Some(describe(patch, index)?),
+            Kind::COLD => {
+                let account = accounts.iter().find(|account| account.body == index);
+                Some(InspectedDelta { spending: account.map(spending), ..describe(patch, index)? })
+            }
             _ => None,
         };
         Ok(InspectedBlob {
@@ -127,24 +134,54 @@ fn blobs(patch: &Patch) -> Result<Vec<InspectedBlob>> {
     patch.container.entries().iter().enumerate().map(blob).collect()
 }
 
+fn spending(account: &BodyAccount) -> InspectedSpending {
+    let section = |section: &SectionAccount| {
+        let [groups, flags, bytes, references, words, literals] = section.bytes;
+        InspectedSection {
+            name: section.name.clone(),
+            offset: section.offset,
+            length: section.len,
+            group_bytes: groups,
+            flag_bytes: flags,
+            byte_bytes: bytes,
+            reference_bytes: references,
+            word_bytes: words,
+            literal_bytes: literals,
+        }
+    };
+    InspectedSpending {
+        head_bytes: account.head_bytes,
+        other_bytes: account.other_bytes,
+        sections: account.sections.iter().map(section).collect(),
+    }
+}
+
 fn describe(patch: &Patch, index: usize) -> Result<InspectedDelta> {
     let info = patchwright_delta::describe(&patch.body_unchecked(index)?)
         .map_err(|error| apply_error(&error).at(patch.path()))?;
-    Ok(InspectedDelta { segments: info.segment_count, covers: info.cover_count, streams: streams(&info) })
+    Ok(InspectedDelta {
+        version: info.version,
+        segments: info.segment_count,
+        covers: info.cover_count,
+        streams: streams(&info),
+        spending: None,
+    })
 }
 
-/// The streams summed up by kind.
+/// The streams summed up by kind; of version 2, the parts.
 fn streams(info: &BodyInfo) -> Vec<InspectedStream> {
+    let streams =
+        info.streams.iter().map(|stream| (stream.kind.name(), stream.codec.name(), stream.raw_len, stream.stored_len));
+    let parts = info.parts.iter().map(|part| (part.name, part.method, part.raw_len, part.stored_len));
     let mut summed: Vec<InspectedStream> = Vec::new();
-    for stream in &info.streams {
-        let (kind, codec) = (stream.kind.name(), stream.codec.name());
+    for (kind, codec, raw_len, stored_len) in streams.chain(parts) {
         if summed.last().is_none_or(|last| last.kind != kind) {
             summed.push(InspectedStream { kind, codecs: Vec::new(), raw_bytes: 0, stored_bytes: 0 });
         }
         if let Some(last) = summed.last_mut() {
             last.codecs.push(codec);
-            last.raw_bytes += stream.raw_len;
-            last.stored_bytes += stream.stored_len;
+            last.raw_bytes = last.raw_bytes.saturating_add(raw_len);
+            last.stored_bytes = last.stored_bytes.saturating_add(stored_len);
         }
     }
     summed

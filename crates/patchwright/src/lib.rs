@@ -66,7 +66,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use inspect::inspect;
 pub use options::{
     ApplyOptions, DiffOptions, HardLinks, Limits, Lzx, Pa19Options, Pa19Profile, Parts, PatchFormat, Processes,
-    RevertOptions, SignatureOptions, UndoPolicy,
+    Profile, RevertOptions, SignatureOptions, UndoPolicy,
 };
 pub use pa19::{extract_header, signature};
 pub use prepare::{PrepareOptions, prepare};

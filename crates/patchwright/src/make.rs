@@ -3,9 +3,9 @@
 use std::io::{self, Write};
 
 use patchwright_delta::{ApplyError, Cover, CoverLog, CreateError, CreateOptions, InvertError};
-use patchwright_formats::manifest::{Hash, NewFile};
+use patchwright_formats::manifest::{Between, Hash, NewFile};
 use patchwright_formats::source::{blank, overlaps};
-use patchwright_formats::{Blanked, ByteRange, ReadAt, Regions, RetainRange, region};
+use patchwright_formats::{Blanked, ByteRange, ReadAt, Regions, RetainRange, Section, region};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::Progress;
@@ -18,36 +18,106 @@ pub(crate) struct Made {
     pub(crate) covers: CoverLog,
 }
 
-/// Writes the new file to `out`: what `body` makes of `user_old`, with the user's retained bytes in their new places.
+/// One delta on the way from an old file to the new one.
+pub(crate) struct Step<'a> {
+    pub(crate) body: Section<&'a dyn ReadAt>,
+    /// The file that it makes, if that is not the new one yet.
+    pub(crate) makes: Option<Between>,
+}
+
+/// Writes the new file to `out`: what `steps` make of `user_old`, with the user's retained bytes in their new places.
 ///
-/// The delta sees the old file with ignored and retained bytes blank. What it makes must have the hash that the
-/// manifest names; the caller throws `out` away when this fails.
+/// The first delta sees the old file with ignored and retained bytes blank, each other what the one before it made: an
+/// old version whose own ignored and retained bytes are blank. Retained bytes come from `user_old` in every case. What
+/// each delta makes must have the hash that the manifest names; the caller throws `out` away when this fails.
 pub(crate) fn make_new(
     user_old: &dyn ReadAt,
     regions: &Regions,
-    body: &dyn ReadAt,
+    steps: &[Step<'_>],
     new: &NewFile,
     out: &mut dyn Write,
     progress: &dyn Progress,
 ) -> Result<Made> {
     let view = Blanked::new(user_old, regions.old_blanks());
-    let mut covers = CoverLog::new();
-    let mut writer = RetainingWriter::new(user_old, &regions.retain, new.size, out, progress);
-    progress.begin("apply", new.size);
-    let applied = patchwright_delta::apply(&view, body, new.size, &mut writer, &mut |cover: Cover| covers.push(cover));
+    let (last, before) = steps.split_last().ok_or_else(|| Error::bug("a new file that no delta leads to"))?;
+    let between = before.iter().filter_map(|step| step.makes).fold(0u64, |sum, made| sum.saturating_add(made.size));
+    progress.begin("apply", new.size.saturating_add(between));
+    let made = (|| {
+        let mut there: Option<(Vec<u8>, CoverLog)> = None;
+        for step in before {
+            let from: &dyn ReadAt = there.as_ref().map_or(&view, |(file, _)| file);
+            let (file, covers) = make_between(from, step, progress)?;
+            let covers = match &there {
+                Some((_, earlier)) => earlier.then(&covers),
+                None => covers,
+            };
+            there = Some((file, covers));
+        }
+        let from: &dyn ReadAt = there.as_ref().map_or(&view, |(file, _)| file);
+        let mut covers = CoverLog::new();
+        let mut writer = RetainingWriter::new(user_old, &regions.retain, new.size, out, progress);
+        let mut log = |cover: Cover| covers.push(cover);
+        patchwright_delta::apply(from, &last.body, new.size, &mut writer, &mut log)
+            .map_err(|error| apply_error(&error))?;
+        if *writer.canonical.finalize().as_bytes() != new.hash {
+            return Err(wrongly_made());
+        }
+        let covers = match &there {
+            Some((_, earlier)) => earlier.then(&covers),
+            None => covers,
+        };
+        Ok(Made { raw_hash: *writer.raw.finalize().as_bytes(), covers })
+    })();
     progress.end();
-    applied.map_err(|error| apply_error(&error))?;
-    if *writer.canonical.finalize().as_bytes() != new.hash {
-        return Err(Error::new(ErrorKind::Malformed, "the delta does not make the file that the manifest names")
-            .hint("the patch was made wrongly; nothing was changed"));
+    made
+}
+
+fn wrongly_made() -> Error {
+    Error::new(ErrorKind::Malformed, "the delta does not make the file that the manifest names")
+        .hint("the patch was made wrongly; nothing was changed")
+}
+
+/// Makes a file that the next delta starts from.
+fn make_between(from: &dyn ReadAt, step: &Step<'_>, progress: &dyn Progress) -> Result<(Vec<u8>, CoverLog)> {
+    let Between { size, hash } =
+        step.makes.ok_or_else(|| Error::bug("a delta that makes the new file is not the last one"))?;
+    let mut file = BetweenWriter { bytes: Vec::new(), limit: size, progress };
+    let mut covers = CoverLog::new();
+    patchwright_delta::apply(from, &step.body, size, &mut file, &mut |cover: Cover| covers.push(cover))
+        .map_err(|error| apply_error(&error))?;
+    if *blake3::hash(&file.bytes).as_bytes() != hash {
+        return Err(wrongly_made());
     }
-    Ok(Made { raw_hash: *writer.raw.finalize().as_bytes(), covers })
+    Ok((file.bytes, covers))
+}
+
+/// Keeps a file in memory, as it grows: what a manifest says of its length is not believed before it is there.
+struct BetweenWriter<'a> {
+    bytes: Vec<u8>,
+    limit: u64,
+    progress: &'a dyn Progress,
+}
+
+impl Write for BetweenWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.len() as u64 > self.limit - self.bytes.len() as u64 {
+            return Err(io::Error::other("the delta makes more than it announces"));
+        }
+        self.bytes.try_reserve(bytes.len()).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+        self.bytes.extend_from_slice(bytes);
+        self.progress.advance(bytes.len() as u64);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Writes the body that turns the new file, as `make_new` wrote it, into the old file, ignored bytes included.
 ///
 /// Retained bytes are blank on both sides: they are carried back as they were carried over. Without covers, old and new
-/// are matched anew, which takes longer.
+/// are matched anew, which takes longer. The body is of version 1, which is quick to make: it is read once at most.
 pub(crate) fn make_way_back(
     user_old: &dyn ReadAt,
     user_new: &dyn ReadAt,
@@ -58,15 +128,15 @@ pub(crate) fn make_way_back(
     let old = Blanked::new(user_old, retain.iter().map(|range| range.old()));
     let new = Blanked::new(user_new, retain.iter().map(|range| range.new_side()));
     let Some(covers) = covers else {
-        return patchwright_delta::create(&new, &old, &CreateOptions::default(), &|_| {}, out).map(|_| ()).map_err(
-            |error| match error {
+        return patchwright_delta::create_plain(&new, &old, &CreateOptions::default(), &|_| {}, out)
+            .map(|_| ())
+            .map_err(|error| match error {
                 CreateError::OldRead(error)
                 | CreateError::NewRead(error)
                 | CreateError::Compress(error)
                 | CreateError::Write(error) => error,
                 CreateError::Index(what) => io::Error::other(what),
-            },
-        );
+            });
     };
     patchwright_delta::invert(&old, &new, covers, out).map(|_| ()).map_err(|error| match error {
         InvertError::OldRead(error)
@@ -88,6 +158,8 @@ pub(crate) fn apply_error(error: &ApplyError) -> Error {
             made.path = None;
             made
         }
+        ApplyError::Unsupported { .. } => Error::new(ErrorKind::Malformed, error.to_string())
+            .hint("update patchwright, or have the patch made for this release; nothing was changed"),
         other => Error::new(ErrorKind::Malformed, other.to_string()),
     }
 }

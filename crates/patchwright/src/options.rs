@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+pub use patchwright_delta::Profile;
 use patchwright_formats::{ByteRange, RetainRange};
 pub use patchwright_live::Limits;
 
@@ -16,8 +17,10 @@ pub struct DiffOptions {
     pub retain: Vec<RangeArg<RetainRange>>,
     /// A regions file: see `docs/guide/regions.md`.
     pub regions: Option<PathBuf>,
+    /// What the deltas are made for. A patch in Microsoft's format has choices of its own.
+    pub profile: Profile,
     /// Most memory that matching may use, in bytes; the engine's own default without it. Files that need more are
-    /// matched in blocks, which makes a larger patch. It is part of the input: another limit may give other bytes.
+    /// matched more coarsely, which makes a larger patch. It is part of the input: another limit may give other bytes.
     pub max_memory_bytes: Option<u64>,
     /// Threads to use; all cores without it. The patch is the same for every number.
     pub threads: Option<usize>,

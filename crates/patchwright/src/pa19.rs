@@ -234,6 +234,7 @@ pub(crate) fn diff(
         bytes: old_bytes[index].len() as u64,
         delta_bytes: stream_len(index),
         methods: vec!["lzx delta"],
+        via: None,
     };
     Ok(DiffReport {
         schema: "patchwright.diff/1",

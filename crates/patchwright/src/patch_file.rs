@@ -3,19 +3,24 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use patchwright_formats::account::{self, BodyAccount};
 use patchwright_formats::hot::{HotPart, MAX_BODY};
+use patchwright_formats::manifest;
 use patchwright_formats::undo::Undo;
 use patchwright_formats::{Container, FormatError, Kind, Manifest, PatchId, ReadAt, Section};
 
 use crate::atomic::open_for_reading;
 use crate::disk::FileSource;
 use crate::error::{Error, ErrorKind, Result};
+use crate::make::Step;
 use crate::pa19::begins_with;
 
 /// Longest undo blob that is read: about what a million entries with ACLs need.
 const MAX_UNDO_LEN: u64 = 256 << 20;
 /// Longest hot part that is read: code and what ties it to the program.
 const MAX_HOT_LEN: u64 = 2 * MAX_BODY;
+/// Longest account that is read: one of sixty thousand large deltas.
+const MAX_ACCOUNT_LEN: u64 = 64 << 20;
 /// A compressed manifest is not longer than one that is not.
 const MAX_MANIFEST_BLOB_LEN: u64 = patchwright_formats::manifest::MAX_MANIFEST_LEN + 16;
 
@@ -87,9 +92,16 @@ impl Patch {
     }
 
     /// A delta body whose hash is right.
-    pub(crate) fn body(&self, index: usize) -> Result<Section<&dyn ReadAt>> {
+    fn body(&self, index: usize) -> Result<Section<&dyn ReadAt>> {
         self.verify(index)?;
         self.body_unchecked(index)
+    }
+
+    /// The deltas that lead from an old file to the new one, all of them with the right hash. `first` is the blob that
+    /// the manifest names for the old file.
+    pub(crate) fn steps(&self, first: usize) -> Result<Vec<Step<'_>>> {
+        let way = manifest::way(self.manifest.links(), first);
+        way.into_iter().map(|(index, makes)| Ok(Step { body: self.body(index)?, makes })).collect()
     }
 
     /// Compares one blob with its hash.
@@ -108,6 +120,14 @@ impl Patch {
                 HotPart::decode(&blob).map_err(fault)
             })
             .collect()
+    }
+
+    /// Where the bytes of deltas went, as far as the patch says.
+    pub(crate) fn accounts(&self) -> Result<Vec<BodyAccount>> {
+        let fault = |error: FormatError| Error::format(&error, &self.path);
+        let blob = read_blob(&self.container, &*self.file, Kind::ACCOUNT, MAX_ACCOUNT_LEN).map_err(fault)?;
+        let blobs: Vec<_> = self.container.entries().iter().map(|entry| (entry.kind, entry.range.len)).collect();
+        blob.map_or(Ok(Vec::new()), |blob| account::decode(&blob, &blobs).map_err(fault))
     }
 
     /// Compares all blobs with their hashes.

@@ -237,6 +237,7 @@ pub(crate) fn status(pid: i32) -> Result<ProcessStatus> {
         since: patch.since,
         memory_bytes: patch.memory_bytes,
         functions: patch.functions,
+        pinned: patch.pinned.iter().map(ToString::to_string).collect(),
     };
     Ok(ProcessStatus { pid, name: process.name(), patches: patches.into_iter().map(patch).collect() })
 }
@@ -251,6 +252,7 @@ pub(crate) fn hot_report(part: &HotPart, line_only: Vec<String>) -> HotReport {
     HotReport {
         old_build: hex(&part.old_build),
         new_build: hex(&part.new_build),
+        references: part.references.name(),
         code_bytes: part.body.text.len() as u64,
         data_bytes: (part.body.rodata.len() + part.body.data.len()) as u64 + part.body.bss_bytes,
         functions: part.functions.iter().map(function).collect(),

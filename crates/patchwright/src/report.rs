@@ -81,6 +81,9 @@ pub struct DiffedOld {
     pub delta_bytes: u64,
     /// How old and new were matched.
     pub methods: Vec<&'static str>,
+    /// For a single file: the old version, from 1, that it becomes on its way to the new one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub via: Option<usize>,
 }
 
 /// Counts of what differs between two versions of a tree.
@@ -107,6 +110,9 @@ pub struct HotReport {
     pub old_build: Hex,
     /// The build identity of the new version.
     pub new_build: Hex,
+    /// How it is known what code refers to, of the build where least is known: `kept` relocations, those of `objects`,
+    /// or `decoded` instructions.
+    pub references: &'static str,
     /// Bytes of new code.
     pub code_bytes: u64,
     /// Bytes of new constants and variables.
@@ -201,6 +207,8 @@ pub struct LivePatchReport {
     pub memory_bytes: u64,
     /// The functions that it replaces.
     pub functions: Vec<String>,
+    /// Threads that wait in its code if it is active, or in the code that it replaces if it is not, each in one sentence.
+    pub pinned: Vec<String>,
 }
 
 /// What `apply` did.
@@ -356,6 +364,9 @@ pub struct InspectedOld {
     pub retain: Vec<InspectedRetain>,
     /// Index of the delta's blob.
     pub blob: usize,
+    /// The blobs of the deltas that follow, when it does not lead to the new version at once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub then: Vec<usize>,
 }
 
 /// A range of a file.
@@ -451,12 +462,52 @@ pub struct InspectedBlob {
 /// Where the bytes of a delta went.
 #[derive(Clone, Debug, Serialize)]
 pub struct InspectedDelta {
+    /// Version of its format.
+    pub version: u8,
     /// Independent pieces.
     pub segments: u64,
-    /// Stretches of the old file that are used.
-    pub covers: u64,
-    /// The streams, all segments together.
+    /// Stretches of the old file that are used; absent where only the old file could tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub covers: Option<u64>,
+    /// The streams or parts, all segments together.
     pub streams: Vec<InspectedStream>,
+    /// Where the bytes went, as the maker of the patch counted; absent where nobody did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spending: Option<InspectedSpending>,
+}
+
+/// Where the bytes of a delta went. All sums together are its length.
+#[derive(Clone, Debug, Serialize)]
+pub struct InspectedSpending {
+    /// For the whole file: which stretches of the old file are used, and the sections of the new one.
+    pub head_bytes: u64,
+    /// What is in no other sum.
+    pub other_bytes: u64,
+    /// By section of the new file, in the order of the file.
+    pub sections: Vec<InspectedSection>,
+}
+
+/// What was spent on one section of the new file.
+#[derive(Clone, Debug, Serialize)]
+pub struct InspectedSection {
+    /// Its name; empty where it has none that is known, and for all sections that are not told apart.
+    pub name: String,
+    /// First byte in the new file.
+    pub offset: u64,
+    /// Length in the new file; 0 for all sections that are not told apart.
+    pub length: u64,
+    /// What says whether a group of bytes is as foretold.
+    pub group_bytes: u64,
+    /// What says whether single bytes are.
+    pub flag_bytes: u64,
+    /// Bytes that differ from the old ones.
+    pub byte_bytes: u64,
+    /// References in code that are not as foretold, and what says so.
+    pub reference_bytes: u64,
+    /// Words of data, likewise.
+    pub word_bytes: u64,
+    /// What no stretch of the old file resembles.
+    pub literal_bytes: u64,
 }
 
 /// One kind of stream of a delta.

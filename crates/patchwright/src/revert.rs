@@ -178,16 +178,16 @@ fn restore_file(
     };
     check_replaceable(disk, &[name], options.hard_links)?;
     check_space(disk, way_back.new.size)?;
-    let body = record.body(old.body)?;
+    let steps = record.steps(old.body)?;
     let done = RevertReport { written_bytes: way_back.new.size, ..report(patch.id(), RevertOutcome::Reverted) };
     let Some(transaction) = transaction else {
-        make_new(&*target.file, &old.file.regions, &body, &way_back.new, &mut io::sink(), progress)?;
+        make_new(&*target.file, &old.file.regions, &steps, &way_back.new, &mut io::sink(), progress)?;
         return Ok(RevertReport { outcome: RevertOutcome::WouldRevert, ..done });
     };
     let staged = transaction.staged(STAGED_FILE);
     let made = {
         let mut out = disk.create(&staged).map_err(|error| Error::io("write", &staged, &error))?;
-        make_new(&*target.file, &old.file.regions, &body, &way_back.new, &mut out, progress)
+        make_new(&*target.file, &old.file.regions, &steps, &way_back.new, &mut out, progress)
             .map_err(|error| error.at(&record_path))?
     };
     let attributes = disk.attributes(name).map_err(|error| Error::io("read the attributes", name, &error))?;

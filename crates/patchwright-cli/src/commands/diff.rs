@@ -6,7 +6,7 @@ use patchwright::range_list::{number, parse_ignore, parse_retain};
 use patchwright::report::DiffReport;
 use patchwright::{DiffOptions, Error, ErrorKind, Result};
 
-use super::pa19::{Format, Pa19Args};
+use super::pa19::{Format, Pa19Args, Profile};
 use super::processes::hot_text;
 use super::{Examples, ExitCodes, after_help, tree_summary};
 use crate::console::{Answer, Console};
@@ -34,6 +34,7 @@ const EXAMPLES: Examples = &[
         "A patch that Windows Installer applies",
         "patchwright diff old.dll new.dll -o fix.pa19 --format pa19 --ignore 0x3c0+16",
     ),
+    ("A patch that is applied as quickly as can be", "patchwright diff app-1.0 app-1.1 -o fix.pwp --profile fast"),
     ("A patch for the file and for running processes", "patchwright diff app-1.0 app-1.1 -o fix.pwp --hot"),
     ("Folders", "patchwright diff tree-1.0/ tree-1.1/ -o fix.pwp --regions regions.toml"),
 ];
@@ -69,6 +70,12 @@ pub(crate) struct Args {
     /// A file that lists ignored and retained ranges by path; the way to give those of folders
     #[arg(long, value_name = "FILE.toml")]
     regions: Option<PathBuf>,
+    /// What the patch is made for [default: small, or raw with --format pa19]
+    ///
+    /// small, fast and quick lead to the same file: the smallest patch; one that is larger but quick to apply; one that
+    /// is larger but quick to make. raw and native are of --format pa19: what is done to 32-bit images.
+    #[arg(long, value_enum)]
+    profile: Option<Profile>,
     /// Most memory that matching may use, such as 2GiB or 512MiB; a smaller limit may make a larger patch
     #[arg(long, value_name = "SIZE", value_parser = memory_size)]
     max_memory: Option<u64>,
@@ -105,11 +112,13 @@ impl Args {
     /// What the flags mean; everything that is wrong with the ranges is said at once.
     fn options(&self) -> Result<DiffOptions> {
         let mut faults = Vec::new();
+        let (format, profile) = self.pa19.format(self.format, self.profile)?;
         let mut options = DiffOptions {
             regions: self.regions.clone(),
             max_memory_bytes: self.max_memory,
             threads: self.threads,
-            format: self.pa19.format(self.format)?,
+            format,
+            profile,
             hot: self.hot,
             ..DiffOptions::default()
         };
@@ -177,6 +186,7 @@ fn text(report: &DiffReport) -> String {
         ("own deltas", Align::Right),
         ("", Align::Left),
         ("matched by", Align::Left),
+        ("leads to", Align::Left),
         ("path", Align::Left),
     ]);
     for (index, old) in report.olds.iter().enumerate() {
@@ -184,7 +194,8 @@ fn text(report: &DiffReport) -> String {
         let [delta, human_delta] = byte_cells(old.delta_bytes);
         let number = (index + 1).to_string();
         let methods = if old.methods.is_empty() { "-".to_owned() } else { old.methods.join(", ") };
-        table.row([number, size, human_size, delta, human_delta, methods, escape_path(&old.path)]);
+        let goal = old.via.map_or_else(|| "new".to_owned(), |via| format!("#{via}"));
+        table.row([number, size, human_size, delta, human_delta, methods, goal, escape_path(&old.path)]);
     }
     text + &table.render() + &hot_text(&report.hot)
 }
@@ -230,8 +241,14 @@ mod tests {
             subject: Subject::Tree,
             new_bytes: 1_265_432,
             olds: vec![
-                DiffedOld { path: "one".into(), bytes: 1_200_000, delta_bytes: 12_000, methods: vec!["bytes"] },
-                DiffedOld { path: "t\u{7}wo".into(), bytes: 7, delta_bytes: 0, methods: vec![] },
+                DiffedOld {
+                    path: "one".into(),
+                    bytes: 1_200_000,
+                    delta_bytes: 12_000,
+                    methods: vec!["bytes"],
+                    via: None,
+                },
+                DiffedOld { path: "t\u{7}wo".into(), bytes: 7, delta_bytes: 0, methods: vec![], via: Some(1) },
             ],
             tree: Some(TreeSummary { changed: 2, unchanged: 1, ..TreeSummary::default() }),
             hot: vec![],
@@ -248,9 +265,9 @@ new      1,265,432 bytes (1.2 MiB)
 entries  2 changed, 1 unchanged
 
 Old versions
-  #             size              own deltas             matched by  path
-  1  1,200,000 bytes (1.1 MiB)  12,000 bytes (11.7 KiB)  bytes       one
-  2          7 bytes                 0 bytes             -           t\\u{7}wo
+  #             size              own deltas             matched by  leads to  path
+  1  1,200,000 bytes (1.1 MiB)  12,000 bytes (11.7 KiB)  bytes       new       one
+  2          7 bytes                 0 bytes             -           #1        t\\u{7}wo
 "
         );
     }

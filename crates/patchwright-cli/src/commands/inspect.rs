@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use patchwright::range_list::{ByteRange, parse_ignore};
 use patchwright::report::{
     ChangeKind, InspectReport, InspectedBlob, InspectedChange, InspectedDelta, InspectedNew, InspectedOld,
-    InspectedRange, InspectedRetain, InspectedTree, Inspection, Subject,
+    InspectedRange, InspectedRetain, InspectedSpending, InspectedTree, Inspection, Subject,
 };
 
 use patchwright::{Error, ErrorKind, Result, SignatureOptions};
@@ -120,7 +120,14 @@ fn old_version(number: usize, old: &InspectedOld) -> String {
     let lines = facts([
         ("  size", bytes(old.bytes)),
         ("  blake3", escape(&old.blake3)),
-        ("  delta", format!("blob {}", old.blob)),
+        (
+            "  delta",
+            std::iter::once(&old.blob)
+                .chain(&old.then)
+                .map(|blob| format!("blob {blob}"))
+                .collect::<Vec<_>>()
+                .join(", then "),
+        ),
         ("  ranges", range_counts(old.ignore.len(), old.retain.len())),
     ]);
     heading(&format!("Old version {number}")) + &lines + &ranges(&old.ignore, &old.retain)
@@ -214,7 +221,10 @@ fn blobs(blobs: &[InspectedBlob], patch_bytes: u64) -> String {
 
 fn delta(index: usize, delta: &InspectedDelta, patch_bytes: u64) -> String {
     let segments = counted(delta.segments, "segment", "segments");
-    let covers = counted(delta.covers, "stretch of the old file used", "stretches of the old file used");
+    let covers = delta
+        .covers
+        .map(|covers| counted(covers, "stretch of the old file used", "stretches of the old file used"))
+        .map_or_else(String::new, |covers| format!(", {covers}"));
     let mut table = Table::new([
         ("stream", Align::Left),
         ("method", Align::Left),
@@ -232,12 +242,51 @@ fn delta(index: usize, delta: &InspectedDelta, patch_bytes: u64) -> String {
         table.row([escape(stream.kind), method, raw, human_raw, stored, human_stored, share]);
     }
     let table = if delta.streams.is_empty() { String::new() } else { table.render() };
-    heading(&format!("Delta in blob {index}: {segments}, {covers}")) + &table
+    let spending = delta.spending.as_ref().map_or_else(String::new, |spending| spent(index, spending));
+    heading(&format!("Delta in blob {index}, version {}: {segments}{covers}", delta.version)) + &table + &spending
+}
+
+/// Where the bytes of a delta went: a row for each section, a column for each sort of thing.
+fn spent(index: usize, spending: &InspectedSpending) -> String {
+    let mut table = Table::new([
+        ("section", Align::Left),
+        ("offset", Align::Right),
+        ("length", Align::Right),
+        ("delta", Align::Right),
+        ("literals", Align::Right),
+        ("references", Align::Right),
+        ("words", Align::Right),
+        ("bytes", Align::Right),
+        ("flags", Align::Right),
+        ("groups", Align::Right),
+    ]);
+    let dash = || "-".to_owned();
+    let mut whole = |name: &str, bytes: u64| {
+        let empty: [String; 6] = std::array::from_fn(|_| dash());
+        let [literals, references, words, byte, flags, groups] = empty;
+        table.row([name.to_owned(), dash(), dash(), count(bytes), literals, references, words, byte, flags, groups]);
+    };
+    whole("(covers and sections)", spending.head_bytes);
+    whole("(lengths, other codings)", spending.other_bytes);
+    for row in &spending.sections {
+        let parts =
+            [row.literal_bytes, row.reference_bytes, row.word_bytes, row.byte_bytes, row.flag_bytes, row.group_bytes];
+        let sum = parts.iter().fold(0u64, |sum, part| sum.saturating_add(*part));
+        let (name, place) = match (row.name.as_str(), row.length) {
+            ("", 0) => ("(all other)".to_owned(), [dash(), dash()]),
+            ("", length) => ("(no name)".to_owned(), [hexadecimal(row.offset), count(length)]),
+            (name, length) => (escape(name), [hexadecimal(row.offset), count(length)]),
+        };
+        let [offset, length] = place;
+        let [literals, references, words, byte, flags, groups] = parts.map(count);
+        table.row([name, offset, length, count(sum), literals, references, words, byte, flags, groups]);
+    }
+    heading(&format!("Where the bytes of blob {index} went")) + &table.render()
 }
 
 #[cfg(test)]
 mod tests {
-    use patchwright::report::{InspectedStream, TreeSummary};
+    use patchwright::report::{InspectedSection, InspectedStream, TreeSummary};
 
     use super::*;
 
@@ -255,6 +304,22 @@ mod tests {
             blobs: vec![],
             hot: vec![],
         }
+    }
+
+    fn spending() -> InspectedSpending {
+        let section = |name: &str, offset, length, literal_bytes| InspectedSection {
+            name: name.into(),
+            offset,
+            length,
+            group_bytes: 1,
+            flag_bytes: 2,
+            byte_bytes: 30,
+            reference_bytes: 400,
+            word_bytes: 0,
+            literal_bytes,
+        };
+        let sections = vec![section(".te\u{7}xt", 0x1000, 60_000, 5000), section("", 0, 0, 1), section("", 64, 7, 1)];
+        InspectedSpending { head_bytes: 1234, other_bytes: 5, sections }
     }
 
     fn check(report: &InspectReport, expect: &str) {
@@ -275,13 +340,20 @@ mod tests {
                 ignore: vec![InspectedRange { offset: 16, length: 4 }],
                 retain: vec![InspectedRetain { old_offset: 0x40, length: 2048, new_offset: 0x12340 }],
                 blob: 0,
+                then: vec![3, 1],
             }],
             blobs: vec![InspectedBlob {
                 kind: "delt".into(),
                 offset: 64,
                 bytes: 1536,
                 blake3: "0789".into(),
-                delta: Some(InspectedDelta { segments: 1, covers: 12, streams }),
+                delta: Some(InspectedDelta {
+                    version: 1,
+                    segments: 1,
+                    covers: Some(12),
+                    streams,
+                    spending: Some(spending()),
+                }),
             }],
             ..report()
         };
@@ -300,7 +372,7 @@ New version
 Old version 1
   size    65,536 bytes (64.0 KiB)
   blake3  ef56
-  delta   blob 0
+  delta   blob 0, then blob 3, then blob 1
   ranges  1 ignored range, 1 retained range
   range   old offset  new offset       length
   ignore        0x10           -      4 bytes
@@ -310,10 +382,18 @@ Blobs
   #  kind  offset         size            of the patch  blake3
   0  delt    0x40  1,536 bytes (1.5 KiB)         75.0%  0789
 
-Delta in blob 0: 1 segment, 12 stretches of the old file used
+Delta in blob 0, version 1: 1 segment, 12 stretches of the old file used
   stream  method              raw                 stored            of the patch
   extra   zstd, lzma  4,096 bytes (4.0 KiB)  1,024 bytes (1.0 KiB)         50.0%
   covers  raw              1 byte                 1 byte                    0.0%
+
+Where the bytes of blob 0 went
+  section                   offset  length  delta  literals  references  words  bytes  flags  groups
+  (covers and sections)          -       -  1,234         -           -      -      -      -       -
+  (lengths, other codings)       -       -      5         -           -      -      -      -       -
+  .te\\u{7}xt                0x1000  60,000  5,433     5,000         400      0     30      2       1
+  (all other)                    -       -    434         1         400      0     30      2       1
+  (no name)                   0x40       7    434         1         400      0     30      2       1
 ",
         );
     }

@@ -18,11 +18,18 @@ pub(crate) enum Format {
     Pa19,
 }
 
+/// What a patch is made for, in either format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Profile {
-    /// 32-bit images are patched like any file; every applier takes the patch
+pub(crate) enum Profile {
+    /// The smallest patch (pwp)
+    Small,
+    /// A patch that is quick to apply (pwp)
+    Fast,
+    /// A patch that is quick to make (pwp)
+    Quick,
+    /// 32-bit images are patched like any file; every applier takes the patch (pa19)
     Raw,
-    /// 32-bit images are normalised and transformed as the genuine creator does
+    /// 32-bit images are normalised and transformed as the genuine creator does (pa19)
     Native,
 }
 
@@ -40,9 +47,6 @@ enum LzxMode {
 #[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "Options of --format pa19")]
 pub(crate) struct Pa19Args {
-    /// What is done to 32-bit images [default: raw]
-    #[arg(long, value_enum)]
-    profile: Option<Profile>,
     /// Whether the compressor translates relative calls [default: best]
     #[arg(long, value_enum)]
     lzx: Option<LzxMode>,
@@ -65,26 +69,40 @@ pub(crate) struct Pa19Args {
 
 impl Pa19Args {
     /// What the flags mean together with `format`.
-    pub(crate) fn format(&self, format: Format) -> Result<PatchFormat> {
-        match format {
-            Format::Pa19 => Ok(PatchFormat::Pa19(self.options())),
-            Format::Pwp if self.options() == Pa19Options::default() && !self.names_a_default() => Ok(PatchFormat::Pwp),
-            Format::Pwp => Err(Error::new(ErrorKind::Usage, "options of the PA19 format without --format pa19").hint(
-                "add --format pa19, or leave out --profile, --lzx, --fast, --large-window, --fail-if-… and --no-timestamp",
-            )),
+    pub(crate) fn format(
+        &self,
+        format: Format,
+        profile: Option<Profile>,
+    ) -> Result<(PatchFormat, patchwright::Profile)> {
+        let ours = match profile {
+            None | Some(Profile::Small) => Some(patchwright::Profile::Small),
+            Some(Profile::Fast) => Some(patchwright::Profile::Fast),
+            Some(Profile::Quick) => Some(patchwright::Profile::Quick),
+            Some(Profile::Raw | Profile::Native) => None,
+        };
+        let theirs = match profile {
+            None | Some(Profile::Raw) => Some(Pa19Profile::Raw),
+            Some(Profile::Native) => Some(Pa19Profile::Native),
+            Some(Profile::Small | Profile::Fast | Profile::Quick) => None,
+        };
+        let plain = self.options(Pa19Profile::Raw) == Pa19Options::default() && self.lzx.is_none();
+        match (format, ours, theirs) {
+            (Format::Pa19, _, Some(theirs)) => {
+                Ok((PatchFormat::Pa19(self.options(theirs)), patchwright::Profile::default()))
+            }
+            (Format::Pa19, _, None) => Err(Error::new(ErrorKind::Usage, "this profile is not for --format pa19")
+                .hint("PA19 patches have the profiles raw and native; --fast makes them with less search")),
+            (Format::Pwp, Some(ours), _) if plain => Ok((PatchFormat::Pwp, ours)),
+            (Format::Pwp, ..) => Err(Error::new(ErrorKind::Usage, "options of the PA19 format without --format pa19")
+                .hint(
+                    "add --format pa19, or leave out --profile raw or native, --lzx, --fast, --large-window, --fail-if-… and --no-timestamp",
+                )),
         }
     }
 
-    fn names_a_default(&self) -> bool {
-        self.profile.is_some() || self.lzx.is_some()
-    }
-
-    fn options(&self) -> Pa19Options {
+    fn options(&self, profile: Pa19Profile) -> Pa19Options {
         Pa19Options {
-            profile: match self.profile {
-                None | Some(Profile::Raw) => Pa19Profile::Raw,
-                Some(Profile::Native) => Pa19Profile::Native,
-            },
+            profile,
             lzx: match self.lzx {
                 Some(LzxMode::A) => Lzx::A,
                 Some(LzxMode::B) => Lzx::B,

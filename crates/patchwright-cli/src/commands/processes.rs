@@ -29,6 +29,9 @@ pub(crate) struct ProcessArgs {
     /// Longest time to try for each process, in seconds
     #[arg(long, value_name = "S", default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     deadline: u64,
+    /// Do not look for suspended stacks (coroutines, swapcontext); one in a changed function goes on in the old code
+    #[arg(long)]
+    accept_suspended: bool,
 }
 
 impl ProcessArgs {
@@ -49,7 +52,11 @@ impl ProcessArgs {
     }
 
     pub(crate) fn limits(&self) -> Limits {
-        Limits { pause: Duration::from_millis(self.pause), deadline: Duration::from_secs(self.deadline) }
+        Limits {
+            pause: Duration::from_millis(self.pause),
+            deadline: Duration::from_secs(self.deadline),
+            accept_suspended: self.accept_suspended,
+        }
     }
 
     /// A note where all processes were asked for and there is none.
@@ -89,6 +96,11 @@ pub(crate) fn hot_text(parts: &[HotReport]) -> String {
     for part in parts {
         let sizes = format!("{} of code, {} of data", bytes(part.code_bytes), bytes(part.data_bytes));
         text += &format!("\n{HEADING}For running processes of build {}{HEADING:#}  {sizes}\n", escape(&part.old_build));
+        text += match part.references {
+            "decoded" => "references: decoded from instructions, since no relocations were kept\n",
+            "objects" => "references: those of the objects that were linked\n",
+            _ => "",
+        };
         let mut table = Table::new([("function", Align::Left), ("", Align::Left), ("why", Align::Left)]);
         for function in &part.functions {
             let new = if function.new { "new" } else { "" };
@@ -125,6 +137,9 @@ pub(crate) fn status_text(processes: &[ProcessStatus]) -> String {
             table.row([patch.state.to_owned(), escape(&patch.id), memory, functions.join(", ")]);
         }
         text += &table.render();
+        for line in process.patches.iter().flat_map(|patch| &patch.pinned) {
+            text += &format!("  {}\n", escape(line));
+        }
     }
     text
 }

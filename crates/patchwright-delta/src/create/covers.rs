@@ -16,6 +16,8 @@ use crate::segment::common_prefix;
 pub(crate) struct Costs {
     /// A cover: lengths and seek.
     cover: i64,
+    /// For each bit of the distance from where the last cover would have gone on.
+    seek_bit: i64,
     /// A cover that goes on where the last one would have gone on.
     cover_on_diagonal: i64,
     /// A corrected byte: gap and value.
@@ -31,7 +33,10 @@ pub(crate) struct Costs {
 impl Costs {
     /// Bodies of compressed streams.
     pub(crate) const STREAMS: Self =
-        Self { cover: 60, cover_on_diagonal: 16, correction: 8, literal: 5, equal: 5, unequal: -4 };
+        Self { cover: 60, seek_bit: 0, cover_on_diagonal: 16, correction: 8, literal: 5, equal: 5, unequal: -4 };
+
+    /// Bodies for native programs, whose heads code a distance in about as many bits as it has.
+    pub(crate) const NATIVE: Self = Self { cover: 0, seek_bit: 5, ..Self::STREAMS };
 
     /// For matches found by samples of the bytes as they are: those of another place look alike for a while, and a better
     /// one is found soon.
@@ -106,7 +111,8 @@ fn drop_costly(
     let mut kept: Vec<Cover> = Vec::with_capacity(covers.len());
     for cover in covers {
         let goes_on = kept.last().is_some_and(|last| on_one_diagonal(*last, cover));
-        let cost = if goes_on { costs.cover_on_diagonal } else { costs.cover };
+        let seek = costs.seek_bit * seek_bits(kept.last(), cover);
+        let cost = if goes_on { costs.cover_on_diagonal } else { costs.cover + seek };
         let worth =
             |differences: u64| signed(cover.len) * costs.literal - signed(differences) * costs.correction > cost;
         // Long covers come from the matchers only when they pay.
@@ -115,6 +121,13 @@ fn drop_costly(
         }
     }
     Ok(kept)
+}
+
+/// How many bits the distance has from where the last cover would go on to where this one starts.
+fn seek_bits(last: Option<&Cover>, cover: Cover) -> i64 {
+    let on_diagonal = |last: &Cover| last.old_end() + (cover.new_offset - last.new_end());
+    let expected = last.map_or(cover.new_offset, on_diagonal);
+    i64::from(u64::BITS - cover.old_offset.abs_diff(expected).leading_zeros())
 }
 
 /// How many bytes of a cover need correction.

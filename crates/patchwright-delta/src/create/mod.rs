@@ -1,12 +1,13 @@
 //! Old bytes and new bytes to a body.
 //!
-//! The new file is taken in segments of 64 MiB. In each, pieces of fixed size are matched with the old file in
+//! Which version of body it is decides [`create()`]; what follows is version 1, which knows bytes alone. The new file is taken in segments of 64 MiB. In each, pieces of fixed size are matched with the old file in
 //! parallel, the covers found are joined and weighed, and the streams that follow from them are compressed in
 //! parallel. Nothing depends on the number of threads: piece and segment sizes are constants, and every choice has a
 //! total order.
 //!
 //! | module | what |
 //! |---|---|
+//! | `predicted` | bodies of version 2: whether they fit, and what is told about them |
 //! | `suffixes` | finds the longest matches of all, with the old file and its suffix array in memory |
 //! | `blocks` | finds matches of 32-byte blocks, for files too large for that |
 //! | `sampled` | finds matches of 16 bytes without a sort, in memory |
@@ -15,6 +16,7 @@
 mod blocks;
 mod covers;
 pub(crate) mod matching;
+mod predicted;
 mod sampled;
 mod suffixes;
 
@@ -28,6 +30,7 @@ use crate::codec::{Candidate, Packed, smallest};
 use crate::cover::Cover;
 use crate::format::{Codec, END_MARK, Header, StreamKind};
 use crate::inspect::StreamInfo;
+use crate::native::{Profile, Spending};
 use crate::segment::{self, RawSegment};
 
 use blocks::BlockIndex;
@@ -56,6 +59,8 @@ pub struct CreateOptions {
     /// not a fact about the machine, so that the body is the same on all. Values below [`MIN_MEMORY`] count as that
     /// for the size of the index.
     pub max_memory_bytes: u64,
+    /// What the body is made for.
+    pub profile: Profile,
 }
 
 /// The least memory that [`create`] makes do with.
@@ -63,7 +68,7 @@ pub const MIN_MEMORY: u64 = 1 << 30;
 
 impl Default for CreateOptions {
     fn default() -> Self {
-        Self { max_memory_bytes: 4 << 30 }
+        Self { max_memory_bytes: 4 << 30, profile: Profile::default() }
     }
 }
 
@@ -92,6 +97,8 @@ pub enum Phase {
 /// How matches are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
+    /// By what is foretold from the old program and the move of its addresses: a body of version 2.
+    Prediction,
     /// By a suffix array of the whole old file.
     Suffixes,
     /// By an index of one 32-byte block in every `sample_distance` bytes of the old file.
@@ -104,15 +111,15 @@ pub enum Method {
 /// Why a body is larger than it could be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SizeTraded {
-    /// The suffix array needs more memory than the options allow.
+    /// The better method needs more memory than the options allow.
     Memory {
         /// The bytes needed.
         need: u64,
         /// The bytes allowed.
         allowed: u64,
     },
-    /// The old file is longer than a suffix array can be.
-    OldTooLong,
+    /// A file is longer than the better method can take: 2 GiB.
+    TooLong,
 }
 
 /// What a body consists of.
@@ -126,14 +133,16 @@ pub struct CreateStats {
     pub segment_count: u64,
     /// The number of covers.
     pub cover_count: u64,
-    /// Bytes of the new file copied from the old one unchanged.
+    /// Bytes of the new file copied from the old one unchanged. Version 2 does not count them.
     pub unchanged_bytes: u64,
-    /// Bytes of the new file copied from the old one and corrected.
+    /// Bytes of the new file copied from the old one and corrected. Version 2 does not count them.
     pub corrected_bytes: u64,
     /// Bytes of the new file that stand in the body.
     pub literal_bytes: u64,
-    /// Sizes by kind of stream and codec, in that order.
+    /// Of version 1: sizes by kind of stream and codec, in that order.
     pub streams: Vec<StreamInfo>,
+    /// Of version 2: what the bytes of the body went to.
+    pub spending: Option<Spending>,
     /// The length of the body in bytes.
     pub body_len: u64,
 }
@@ -175,7 +184,35 @@ impl Error for CreateError {
 }
 
 /// Writes a body that turns `old` into `new`, on the current rayon thread pool.
+///
+/// It is of version 2 where both files and the search fit in `max_memory_bytes`, of version 1 otherwise;
+/// [`CreateStats::size_traded`] tells.
+///
+/// # Errors
+///
+/// A file that cannot be read; a body that cannot be written.
 pub fn create(
+    old: &dyn ReadAt,
+    new: &dyn ReadAt,
+    options: &CreateOptions,
+    progress: &(dyn Fn(Progress) + Sync),
+    out: &mut dyn io::Write,
+) -> Result<CreateStats, CreateError> {
+    match predicted::size_traded(old.len_bytes(), new.len_bytes(), options) {
+        None => predicted::create(old, new, options, progress, out),
+        Some(traded) => {
+            let made = create_plain(old, new, options, progress, out)?;
+            Ok(CreateStats { size_traded: made.size_traded.or(Some(traded)), ..made })
+        }
+    }
+}
+
+/// Writes a body of version 1, which knows nothing of programs, and takes files of any length.
+///
+/// # Errors
+///
+/// As of [`create()`].
+pub fn create_plain(
     old: &dyn ReadAt,
     new: &dyn ReadAt,
     options: &CreateOptions,
@@ -207,7 +244,7 @@ pub fn create(
 /// new file with its streams, and the compressors.
 fn size_traded(old_len: u64, new_len: u64, options: &CreateOptions) -> Option<SizeTraded> {
     if i32::try_from(old_len).is_err() {
-        return Some(SizeTraded::OldTooLong);
+        return Some(SizeTraded::TooLong);
     }
     let segment = new_len.min(SEGMENT);
     let need = old_len * 5 + segment * 4 + segment.min(40 << 20) * 12;
@@ -245,6 +282,7 @@ fn write_body(
         corrected_bytes: 0,
         literal_bytes: 0,
         streams: Vec::new(),
+        spending: None,
         body_len: header.len() as u64 + 1,
     };
     let mut buffer = Vec::new();

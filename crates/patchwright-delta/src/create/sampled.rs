@@ -3,6 +3,8 @@
 //! Sixteen bytes at every eighth place of the old file are indexed, and all of the new file are looked up, so that every
 //! run of 23 equal bytes is found. From there an alignment is followed both ways as long as it pays, over bytes that
 //! differ too: in code most of them belong to references, and will be foretold.
+//!
+//! With samples further apart the same index finds long equal runs before a suffix sort: what they cover is not sorted.
 
 use rayon::prelude::*;
 
@@ -14,8 +16,8 @@ use super::covers::{Costs, Extension};
 /// The length of a sample in bytes.
 const SAMPLE: usize = 16;
 
-/// The distance between two samples of the old file.
-const DISTANCE: usize = 8;
+/// The distance between two samples of the old file for a search by samples alone.
+pub(super) const DENSE: usize = 8;
 
 /// How many places are kept for one hash: the last ones.
 const WAYS: usize = 4;
@@ -34,17 +36,21 @@ pub(super) struct SampleIndex<'a> {
     old: &'a [u8],
     /// Numbers of samples plus one; zero where there is none. The last to come is the first.
     buckets: Vec<[u32; WAYS]>,
+    /// From one sample to the next.
+    distance: usize,
     costs: Costs,
 }
 
 impl<'a> SampleIndex<'a> {
-    pub(super) fn new(old: &'a [u8], costs: Costs) -> Self {
-        let count = (old.len() / DISTANCE / 2).next_power_of_two().max(PARTS);
+    /// Indexes what is at every `distance`-th place.
+    pub(super) fn new(old: &'a [u8], distance: usize, costs: Costs) -> Self {
+        let place = |number| place(number, distance);
+        let count = (old.len() / distance / 2).next_power_of_two().max(PARTS);
         let mut buckets = vec![[0u32; WAYS]; count];
         // Each part goes through the whole file and keeps what belongs to it: so threads share neither places nor order.
         buckets.par_chunks_mut(count / PARTS).enumerate().for_each(|(part, buckets)| {
             let first = part * buckets.len();
-            for (number, sample) in (1u32..).zip(old.windows(SAMPLE).step_by(DISTANCE)) {
+            for (number, sample) in (1u32..).zip(old.windows(SAMPLE).step_by(distance)) {
                 let Some(sample) = sample.first_chunk() else { continue };
                 let Some(places) = bucket(sample, count).checked_sub(first).and_then(|at| buckets.get_mut(at)) else {
                     continue;
@@ -57,7 +63,7 @@ impl<'a> SampleIndex<'a> {
                 }
             }
         });
-        Self { old, buckets, costs }
+        Self { old, buckets, distance, costs }
     }
 
     /// Where the old file holds the sample: at `expected`, or as near to it as is known.
@@ -66,6 +72,7 @@ impl<'a> SampleIndex<'a> {
         if let Some(expected) = expected.filter(|old| holds(*old)) {
             return Some(expected);
         }
+        let place = |number| place(number, self.distance);
         let places = self.buckets[bucket(sample, self.buckets.len())]
             .iter()
             .map_while(|number| number.checked_sub(1).map(place));
@@ -93,6 +100,30 @@ impl<'a> SampleIndex<'a> {
             at = end;
         }
         covers
+    }
+
+    /// Finds runs of at least `least` equal bytes, apart from each other in the piece; their new offsets count from its
+    /// start.
+    pub(super) fn runs(&self, new: &[u8], least: usize) -> Vec<Cover> {
+        let mut runs: Vec<Cover> = Vec::new();
+        let (mut last, mut end, mut at) = (None, 0, 0);
+        while let Some(sample) = new.get(at..).and_then(|rest| rest.first_chunk()) {
+            let expected = last.map(|old: usize| old + (at - end));
+            let Some(old) = self.find(sample, expected) else {
+                at += 1;
+                continue;
+            };
+            let equal = common_prefix(&self.old[old..], &new[at..]);
+            let before = self.old[..old].iter().rev().zip(new[end..at].iter().rev());
+            let back = before.take(least).take_while(|(old, new)| old == new).count();
+            at += equal;
+            if back + equal >= least {
+                let (old_offset, new_offset) = ((old - back) as u64, (at - equal - back) as u64);
+                runs.push(Cover { old_offset, new_offset, len: (back + equal) as u64 });
+                (last, end) = (Some(old + equal), at);
+            }
+        }
+        runs
     }
 
     /// How many bytes before the match are worth having, of those before it in the piece.
@@ -130,8 +161,8 @@ fn bucket(sample: &[u8; SAMPLE], count: usize) -> usize {
 }
 
 /// Where a sample starts.
-fn place(number: u32) -> usize {
-    usize::try_from(number).expect("samples are in memory") * DISTANCE
+fn place(number: u32, distance: usize) -> usize {
+    usize::try_from(number).expect("samples are in memory") * distance
 }
 
 #[cfg(test)]
@@ -151,7 +182,7 @@ mod tests {
     }
 
     fn check(old: &[u8], new: &[u8], expected: &[(u64, u64, u64)]) {
-        let found = SampleIndex::new(old, Costs::SAMPLES).covers(new);
+        let found = SampleIndex::new(old, DENSE, Costs::SAMPLES).covers(new);
         let found: Vec<_> = found.iter().map(|cover| (cover.old_offset, cover.new_offset, cover.len)).collect();
         assert_eq!(found, expected);
     }
@@ -161,7 +192,7 @@ mod tests {
         let old = noise(1, 1000);
         for at in 100..120 {
             let new = [noise(2, 50), old[at..at + 23].to_vec(), noise(3, 50)].concat();
-            let found = SampleIndex::new(&old, Costs::SAMPLES).covers(&new);
+            let found = SampleIndex::new(&old, DENSE, Costs::SAMPLES).covers(&new);
             assert!(found.iter().any(|cover| cover.old_offset + 50 == cover.new_offset + at as u64), "{at}: {found:?}");
         }
     }
@@ -183,6 +214,16 @@ mod tests {
         let (same, a, b) = (noise(1, 64), noise(2, 640), noise(3, 640));
         let old = [&same[..], &a, &same, &b, &same].concat();
         check(&old, &[&a[..], &same].concat(), &[(64, 0, 704)]);
+    }
+
+    #[test]
+    fn long_equal_runs_are_found_whole() {
+        let old = noise(1, 20_000);
+        let new =
+            [&noise(2, 99)[..], &old[3001..6000], &noise(3, 500), &old[10_000..10_900], &old[12_000..20_000]].concat();
+        let runs = SampleIndex::new(&old, 256, Costs::SAMPLES).runs(&new, 1024);
+        let found: Vec<_> = runs.iter().map(|run| (run.old_offset, run.new_offset, run.len)).collect();
+        assert_eq!(found, [(3001, 99, 2999), (12_000, 4498, 8000)]);
     }
 
     #[test]

@@ -4,7 +4,10 @@
 //! leave it only for a match that beats it by more than eight bytes. Two things keep it linear on repetitive files: a
 //! run on the current diagonal is followed without any search, and a search compares at most [`SEARCH`] bytes.
 
+use std::ops::Range;
+
 use libsais::SuffixArrayConstruction;
+use rayon::prelude::*;
 
 use crate::cover::Cover;
 use crate::segment::common_prefix;
@@ -24,6 +27,9 @@ const BEAT: usize = 8;
 /// How far a match is followed to the left: a bound on work done twice on periodic files.
 const MAX_BACK: usize = 8 << 10;
 
+/// How many bytes after the end of a part order its suffixes.
+const MARGIN: usize = 64;
+
 /// How many neighbours of a match in the suffix array are looked at for one that is nearer.
 const NEIGHBOURS: usize = 16;
 
@@ -38,6 +44,8 @@ pub(super) struct SuffixIndex<'a> {
     /// For each pair of bytes, how many suffixes are less than the pair; one more entry for the end.
     buckets: Vec<u32>,
     grams: Grams,
+    /// Whether all suffixes are there.
+    whole: bool,
     costs: Costs,
 }
 
@@ -50,15 +58,28 @@ struct Match {
 
 impl<'a> SuffixIndex<'a> {
     pub(super) fn new(old: &'a [u8], costs: Costs) -> Result<Self, CreateError> {
-        let suffixes = if old.is_empty() {
-            Vec::new()
-        } else {
-            let sorted = SuffixArrayConstruction::for_text(old).in_owned_buffer32().single_threaded().run();
-            let mut suffixes = sorted.map_err(|_| CreateError::Index("the suffix sort fails"))?.into_vec();
-            suffixes.truncate(old.len());
-            suffixes
-        };
-        Ok(Self { old, suffixes, buckets: buckets(old), grams: Grams::new(old), costs })
+        let suffixes = sorted(old)?;
+        Ok(Self { old, suffixes, buckets: buckets(old), grams: Grams::new(old), whole: true, costs })
+    }
+
+    /// An index of those suffixes only that start in `parts`, which are in order.
+    ///
+    /// They are sorted by what follows in the parts: where one ends soon, matches may be missed.
+    pub(super) fn of_parts(old: &'a [u8], parts: &[Range<usize>], costs: Costs) -> Result<Self, CreateError> {
+        let mut text = Vec::new();
+        // Where each part starts in the text, and how far that is from its place in the file.
+        let mut starts: Vec<(usize, usize)> = Vec::with_capacity(parts.len());
+        for part in parts {
+            starts.push((text.len(), part.start));
+            text.extend_from_slice(&old[part.start..old.len().min(part.end + MARGIN)]);
+        }
+        let mut suffixes = sorted(&text)?;
+        suffixes.par_iter_mut().for_each(|suffix| {
+            let at = usize::try_from(*suffix).expect("suffixes start inside the text");
+            let (from, to) = starts[starts.partition_point(|(start, _)| *start <= at) - 1];
+            *suffix = i32::try_from(to + (at - from)).expect("files are shorter than 2 GiB");
+        });
+        Ok(Self { old, suffixes, buckets: buckets(&text), grams: Grams::new(&text), whole: false, costs })
     }
 
     /// Finds the covers of a piece of the new file; their new offsets count from the start of the piece.
@@ -67,6 +88,12 @@ impl<'a> SuffixIndex<'a> {
             return Vec::new();
         }
         Scan { index: self, new, anchor: None, covers: Vec::new() }.run()
+    }
+
+    /// As [`SuffixIndex::covers`], with the piece at first taken for what is at `expected` of the old file.
+    pub(super) fn covers_after(&self, expected: usize, new: &[u8]) -> Vec<Cover> {
+        let anchor = Some(Anchor { old: expected, new: 0 }).filter(|anchor| anchor.old <= self.old.len());
+        Scan { index: self, new, anchor, covers: Vec::new() }.run()
     }
 
     fn suffix(&self, rank: usize) -> usize {
@@ -98,6 +125,10 @@ impl<'a> SuffixIndex<'a> {
             } else {
                 (high, high_len) = (middle, len);
             }
+        }
+        if !self.whole {
+            // What the order says of lengths is not true where parts end.
+            best.0.len = common_prefix(&self.old[best.0.old..], wanted);
         }
         best
     }
@@ -147,6 +178,17 @@ impl Grams {
             self.bits[word] & bit != 0
         })
     }
+}
+
+/// The suffixes of a text in order.
+fn sorted(text: &[u8]) -> Result<Vec<i32>, CreateError> {
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sorted = SuffixArrayConstruction::for_text(text).in_owned_buffer32().single_threaded().run();
+    let mut suffixes = sorted.map_err(|_| CreateError::Index("the suffix sort fails"))?.into_vec();
+    suffixes.truncate(text.len());
+    Ok(suffixes)
 }
 
 /// Counts, for each pair of bytes, the suffixes that are less than it. A suffix of one byte is less than all pairs

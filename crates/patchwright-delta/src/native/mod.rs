@@ -21,6 +21,8 @@
 //! | `segment` | what a segment of any kind is decoded from, and by whom |
 //! | `memory` | what the way back takes, and how many threads that allows |
 //! | `apply` | the way back |
+//! | `spending` | what the bytes of a body went to |
+//! | `outline` | what the outside of a body says |
 
 mod apply;
 mod arm64;
@@ -40,12 +42,15 @@ mod mix;
 mod model;
 #[cfg(feature = "create")]
 mod options;
+mod outline;
 mod packed;
 mod pages;
 mod predict;
 #[cfg(feature = "create")]
 mod search;
 mod segment;
+#[cfg(feature = "create")]
+mod spending;
 mod streams;
 mod tables;
 #[cfg(feature = "create")]
@@ -60,4 +65,9 @@ pub use create::{Stats, create};
 pub use memory::{MIXED_MEMORY, stated_memory};
 #[cfg(feature = "create")]
 pub use options::{Options, Profile};
+pub(crate) use outline::describe;
 pub use packed::PACKED_VERSION;
+#[cfg(feature = "create")]
+pub(crate) use spending::spending;
+#[cfg(feature = "create")]
+pub use spending::{PURPOSE_NAMES, SectionSpending, Spending};

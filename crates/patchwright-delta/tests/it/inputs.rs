@@ -1,6 +1,6 @@
 //! Inputs and shorthands that the tests share.
 
-use patchwright_delta::{ApplyError, Cover, CoverLog, CreateOptions, CreateStats, apply, create};
+use patchwright_delta::{ApplyError, Cover, CoverLog, CreateOptions, CreateStats, Profile, apply, create_plain};
 
 /// Bytes that do not compress, the same for the same seed.
 pub(crate) fn noise(seed: u64, len: usize) -> Vec<u8> {
@@ -13,7 +13,7 @@ pub(crate) fn noise(seed: u64, len: usize) -> Vec<u8> {
 }
 
 /// Options that make `create` use the method for files of any size.
-pub(crate) const BLOCKS: CreateOptions = CreateOptions { max_memory_bytes: 0 };
+pub(crate) const BLOCKS: CreateOptions = CreateOptions { max_memory_bytes: 0, profile: Profile::Small };
 
 pub(crate) fn options() -> [CreateOptions; 2] {
     [CreateOptions::default(), BLOCKS]
@@ -21,7 +21,7 @@ pub(crate) fn options() -> [CreateOptions; 2] {
 
 pub(crate) fn body(old: &[u8], new: &[u8], options: &CreateOptions) -> (Vec<u8>, CreateStats) {
     let mut body = Vec::new();
-    let stats = create(&old, &new, options, &|_| (), &mut body).unwrap();
+    let stats = create_plain(&old, &new, options, &|_| (), &mut body).unwrap();
     assert_eq!(stats.body_len, body.len() as u64);
     assert_eq!(stats.unchanged_bytes + stats.corrected_bytes + stats.literal_bytes, new.len() as u64);
     (body, stats)

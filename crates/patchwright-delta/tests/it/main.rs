@@ -10,3 +10,4 @@ mod inputs;
 mod native;
 mod profiles;
 mod round_trip;
+mod versions;

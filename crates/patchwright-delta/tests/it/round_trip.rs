@@ -15,7 +15,7 @@ fn check(old: &[u8], new: &[u8]) -> Vec<u8> {
         assert_eq!(stats.size_traded.is_some(), blocks);
         let info = describe(&body).unwrap();
         assert_eq!((info.header.old_len, info.header.new_len), (old.len() as u64, new.len() as u64));
-        assert_eq!(info.cover_count, stats.cover_count);
+        assert_eq!(info.cover_count, Some(stats.cover_count));
         assert_eq!(info.streams, stats.streams);
         let (made, log) = try_apply(old, &body, new.len() as u64).unwrap();
         assert!(made == new, "the new file comes back");

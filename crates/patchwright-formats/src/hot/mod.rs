@@ -6,13 +6,17 @@
 //!
 //! Addresses of the program are *stated*: as it was linked. The process adds where it was loaded.
 
+pub mod journal;
 pub mod registry;
 
 use crate::error::FormatError;
 use crate::wire::{Reader, put_string, put_varint};
 
 const STRUCTURE: &str = "hot part";
+/// Of parts whose references are relocations that the linker kept: they do not say so.
 const VERSION: u8 = 1;
+/// Of parts that say where their references are from.
+const VERSION_WITH_REFERENCES: u8 = 2;
 const MACHINE_X86_64: u8 = 1;
 /// What every stretch of the body begins at a multiple of.
 pub const PAGE: u64 = 4096;
@@ -21,6 +25,29 @@ pub const MAX_BODY: u64 = 256 << 20;
 /// Longest build identity that is believed; linkers make 16 or 20 bytes.
 pub const MAX_BUILD_ID: usize = 64;
 
+/// How the builder knew what code and data refer to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum References {
+    /// Relocations that the linker kept (`--emit-relocs`).
+    #[default]
+    Kept,
+    /// The relocations of the objects that were linked.
+    Objects,
+    /// Instructions and the loader's relocations were read, where these leave no doubt.
+    Decoded,
+}
+
+impl References {
+    /// A short name, as reports spell it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Kept => "kept",
+            Self::Objects => "objects",
+            Self::Decoded => "decoded",
+        }
+    }
+}
+
 /// New code and data for running processes of one build.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HotPart {
@@ -28,6 +55,8 @@ pub struct HotPart {
     pub old_build: Vec<u8>,
     /// The build that they behave like afterwards.
     pub new_build: Vec<u8>,
+    /// How the builder knew what code and data refer to, of the build where it knew least.
+    pub references: References,
     /// The new code and data.
     pub body: Body,
     /// The closed set: what is switched together, by stated address, new functions last.
@@ -201,7 +230,11 @@ pub struct HotImport {
 impl HotPart {
     /// Writes the blob.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = vec![VERSION, MACHINE_X86_64];
+        let mut out = match self.references {
+            References::Kept => vec![VERSION, MACHINE_X86_64],
+            References::Objects => vec![VERSION_WITH_REFERENCES, MACHINE_X86_64, 1],
+            References::Decoded => vec![VERSION_WITH_REFERENCES, MACHINE_X86_64, 2],
+        };
         put_string(&mut out, &self.old_build);
         put_string(&mut out, &self.new_build);
         for stretch in [&self.body.text, &self.body.rodata, &self.body.data] {
@@ -230,14 +263,16 @@ impl HotPart {
     pub fn decode(blob: &[u8]) -> Result<Self, FormatError> {
         let mut reader = Reader::new(STRUCTURE, blob);
         let version = reader.u8()?;
-        if version != VERSION {
+        if version != VERSION && version != VERSION_WITH_REFERENCES {
             return Err(reader.unsupported(format!("version {version}")));
         }
         let machine = reader.u8()?;
         if machine != MACHINE_X86_64 {
             return Err(reader.unsupported(format!("machine {machine}")));
         }
-        let mut part = Self { old_build: build(&mut reader)?, new_build: build(&mut reader)?, ..Self::default() };
+        let references = if version == VERSION { References::Kept } else { references(&mut reader)? };
+        let (old_build, new_build) = (build(&mut reader)?, build(&mut reader)?);
+        let mut part = Self { references, old_build, new_build, ..Self::default() };
         part.body.text = reader.string("length of the code")?.to_vec();
         part.body.rodata = reader.string("length of the constants")?.to_vec();
         part.body.data = reader.string("length of the variables")?.to_vec();
@@ -336,6 +371,14 @@ fn put_function(out: &mut Vec<u8>, function: &HotFunction) {
     }
 }
 
+fn references(reader: &mut Reader<'_>) -> Result<References, FormatError> {
+    match reader.u8()? {
+        1 => Ok(References::Objects),
+        2 => Ok(References::Decoded),
+        other => Err(reader.unsupported(format!("references of kind {other}"))),
+    }
+}
+
 fn build(reader: &mut Reader<'_>) -> Result<Vec<u8>, FormatError> {
     let build = reader.string("length of the build identity")?;
     if build.is_empty() || build.len() > MAX_BUILD_ID {
@@ -426,6 +469,7 @@ pub(crate) mod tests {
         HotPart {
             old_build: vec![1; 20],
             new_build: vec![2; 20],
+            references: References::Kept,
             body: Body { text: vec![0xcc; 64], rodata: vec![5; 5000], data: vec![0; 24], bss_bytes: 100 },
             functions: vec![
                 function("f", old(0x1000, 32), Some((0, 32)), Some(entry)),
@@ -444,13 +488,19 @@ pub(crate) mod tests {
 
     #[test]
     fn parts_round_trip_and_prefixes_are_refused() {
-        let part = sample();
-        let blob = part.encode();
-        assert_eq!(HotPart::decode(&blob).unwrap(), part);
-        for len in 0..blob.len() {
-            assert!(HotPart::decode(&blob[..len]).is_err(), "prefix of {len} bytes");
+        for (references, version) in [(References::Kept, 1), (References::Objects, 2), (References::Decoded, 2)] {
+            let part = HotPart { references, ..sample() };
+            let blob = part.encode();
+            assert_eq!(blob[0], version);
+            assert_eq!(HotPart::decode(&blob).unwrap(), part);
+            for len in 0..blob.len() {
+                assert!(HotPart::decode(&blob[..len]).is_err(), "prefix of {len} bytes");
+            }
+            assert!(HotPart::decode(&[blob.as_slice(), &[0]].concat()).is_err());
         }
-        assert!(HotPart::decode(&[blob.as_slice(), &[0]].concat()).is_err());
+        let mut unknown = HotPart { references: References::Decoded, ..sample() }.encode();
+        unknown[2] = 3;
+        assert!(HotPart::decode(&unknown).unwrap_err().to_string().contains("references of kind 3"));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! disjoint and inside their files, references point at something that is there, paths are safe. What a
 //! [`Manifest`] says can be followed without further thought.
 
+mod links;
 mod tree;
 
 use std::io;
@@ -13,6 +14,8 @@ use crate::error::FormatError;
 use crate::path::TreePath;
 use crate::region::{self, ByteRange, MAX_RANGES, Regions, RetainRange};
 use crate::wire::{Reader, put_varint};
+
+pub use links::{Between, Link, MAX_BETWEEN_LEN, MAX_STEPS, way};
 
 /// Most old versions of one patch.
 pub const MAX_OLDS: usize = 255;
@@ -24,7 +27,10 @@ pub const MAX_MANIFEST_LEN: u64 = 64 << 20;
 pub const MAX_TREE_ENTRIES: usize = 1 << 20;
 
 const STRUCTURE: &str = "manifest";
+/// The version of a manifest in which every delta leads to the new file.
 const VERSION: u8 = 1;
+/// The version that can link deltas.
+const VERSION_LINKED: u8 = 2;
 const CODEC_RAW: u8 = 0;
 const CODEC_ZSTD: u8 = 1;
 const ZSTD_LEVEL: i32 = 19;
@@ -50,9 +56,11 @@ pub struct FilePatch {
     pub new: NewFile,
     /// The old versions, none of which can be taken for another.
     pub olds: Vec<OldVersion>,
+    /// The deltas that lead to a file between, in ascending order of their blobs.
+    pub links: Vec<Link>,
 }
 
-/// An old version of a single file, and the delta that leads from it to the new one.
+/// An old version of a single file, and the delta that leads from it to the new one, or on the way there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OldVersion {
     /// How it is recognised.
@@ -101,6 +109,8 @@ pub struct TreePatch {
     pub new: Vec<NewEntry>,
     /// The old versions.
     pub olds: Vec<OldTree>,
+    /// The deltas that lead to a file between, in ascending order of their blobs.
+    pub links: Vec<Link>,
 }
 
 /// One file, folder or symbolic link of the new version of a tree.
@@ -195,7 +205,8 @@ pub enum Source {
 impl Manifest {
     /// Writes the manifest as a blob.
     pub fn encode(&self) -> io::Result<Vec<u8>> {
-        let mut raw = vec![VERSION];
+        let links = self.links();
+        let mut raw = vec![if links.is_empty() { VERSION } else { VERSION_LINKED }];
         match self {
             Self::File(patch) => {
                 raw.push(1);
@@ -205,6 +216,9 @@ impl Manifest {
                 raw.push(2);
                 tree::put_tree_patch(&mut raw, patch);
             }
+        }
+        if !links.is_empty() {
+            links::put(&mut raw, links);
         }
         if raw.len() as u64 > MAX_MANIFEST_LEN {
             return Err(io::Error::other("the manifest exceeds 64 MiB"));
@@ -222,16 +236,31 @@ impl Manifest {
         let raw = unpack(blob)?;
         let mut reader = Reader::new(STRUCTURE, &raw);
         let version = reader.u8()?;
-        if version != VERSION {
+        if ![VERSION, VERSION_LINKED].contains(&version) {
             return Err(reader.unsupported(format!("manifest version {version}")));
         }
-        let manifest = match reader.u8()? {
+        let mut manifest = match reader.u8()? {
             1 => Self::File(file_patch(&mut reader, blobs)?),
             2 => Self::Tree(tree::tree_patch(&mut reader, blobs)?),
             subject => return Err(reader.unsupported(format!("subject {subject}"))),
         };
+        if version == VERSION_LINKED {
+            let links = links::read(&mut reader, blobs)?;
+            match &mut manifest {
+                Self::File(patch) => patch.links = links,
+                Self::Tree(patch) => patch.links = links,
+            }
+        }
         reader.finish()?;
         Ok(manifest)
+    }
+
+    /// The deltas that lead to a file between.
+    pub fn links(&self) -> &[Link] {
+        match self {
+            Self::File(patch) => &patch.links,
+            Self::Tree(patch) => &patch.links,
+        }
     }
 }
 
@@ -277,7 +306,7 @@ fn file_patch(reader: &mut Reader<'_>, blobs: &[Kind]) -> Result<FilePatch, Form
             Ok(OldVersion { file, body: body_index(reader, blobs)? })
         })
         .collect::<Result<_, FormatError>>()?;
-    Ok(FilePatch { new, olds })
+    Ok(FilePatch { new, olds, links: Vec::new() })
 }
 
 fn olds_count(reader: &mut Reader<'_>) -> Result<u64, FormatError> {
@@ -407,7 +436,7 @@ mod tests {
             },
             body,
         };
-        Manifest::File(FilePatch { new, olds: vec![old(2, 0, 0), old(3, 96, 1)] })
+        Manifest::File(FilePatch { new, olds: vec![old(2, 0, 0), old(3, 96, 1)], links: Vec::new() })
     }
 
     fn path(text: &str) -> TreePath {
@@ -446,12 +475,26 @@ mod tests {
                     Source::Same { entry: 1 },
                 ],
             }],
+            links: Vec::new(),
         })
+    }
+
+    /// The samples, with and without a link.
+    fn samples() -> [Manifest; 4] {
+        let linked = |mut manifest: Manifest| {
+            let link = Link { body: 1, makes: Between { size: 100, hash: [2; 32] }, next: 0 };
+            match &mut manifest {
+                Manifest::File(patch) => patch.links.push(link),
+                Manifest::Tree(patch) => patch.links.push(link),
+            }
+            manifest
+        };
+        [sample_file(), sample_tree(), linked(sample_file()), linked(sample_tree())]
     }
 
     #[test]
     fn manifests_round_trip() {
-        for manifest in [sample_file(), sample_tree()] {
+        for manifest in samples() {
             let blob = manifest.encode().unwrap();
             assert_eq!(Manifest::decode(&blob, &BLOBS).unwrap(), manifest);
         }
@@ -468,7 +511,7 @@ mod tests {
 
     #[test]
     fn every_prefix_is_refused_and_no_flip_panics() {
-        for manifest in [sample_file(), sample_tree()] {
+        for manifest in samples() {
             let blob = raw_blob(&manifest);
             for len in 0..blob.len() {
                 assert!(Manifest::decode(&blob[..len], &BLOBS).is_err());

@@ -94,7 +94,7 @@ pub(super) fn tree_patch(reader: &mut Reader<'_>, blobs: &[Kind]) -> Result<Tree
         entries(reader, new_file)?.into_iter().map(|(path, node)| NewEntry { path, node }).collect();
     let olds =
         (0..olds_count(reader)?).map(|_| old_tree(reader, &new, blobs)).collect::<Result<Vec<_>, FormatError>>()?;
-    Ok(TreePatch { new, olds })
+    Ok(TreePatch { new, olds, links: Vec::new() })
 }
 
 fn old_tree(reader: &mut Reader<'_>, new: &[NewEntry], blobs: &[Kind]) -> Result<OldTree, FormatError> {

@@ -185,7 +185,7 @@ impl<'a, 'data> Comparison<'a, 'data> {
                 alike => alike,
             },
             (Place::Stub(old), Place::Stub(new)) | (Place::Slot(old), Place::Slot(new)) => same(old == new),
-            (Place::Symbol(old), Place::Symbol(new)) => same(old == new),
+            (Place::Symbol(old, at), Place::Symbol(new, same_at)) => same(old == new && at == same_at),
             (Place::SlotOf(old), Place::SlotOf(new)) => self.places(old, new, 0, depth),
             (Place::ThreadSlot(kind, import, datum), Place::ThreadSlot(new_kind, new_import, new_datum)) => {
                 let twins = match (datum, new_datum) {
@@ -236,6 +236,11 @@ impl<'a, 'data> Comparison<'a, 'data> {
             let new = self.new.program.data_piece(new.address, new.address + new.size);
             self.pieces(&old, &new, depth + 1)
         })
+    }
+
+    /// Whether constants without names hold the same.
+    pub(super) fn constants(&self, old: u64, new: u64) -> Likeness {
+        self.nameless(old, new, 0, 0)
     }
 
     /// Whether data without names hold the same, if they are constants.
@@ -339,7 +344,7 @@ impl Program<'_> {
                 }
             }
             Place::Code(address) => format!("code at {address:#x}"),
-            Place::Stub(import) | Place::Slot(import) | Place::Symbol(import) => import.name.clone(),
+            Place::Stub(import) | Place::Slot(import) | Place::Symbol(import, _) => import.name.clone(),
             Place::SlotOf(place) => self.describe(place),
             Place::ThreadSlot(_, Some(import), _) => import.name.clone(),
             Place::ThreadSlot(_, None, Some((datum, _))) | Place::Thread { datum, .. } => {

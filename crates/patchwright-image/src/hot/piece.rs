@@ -30,8 +30,8 @@ pub(super) enum Place {
     ThreadSlot(elf::RelocationType, Option<Import>, Option<(usize, u64)>),
     /// So far into a thread variable, as a distance from the thread pointer or from the start of the block.
     Thread { datum: usize, offset: u64, from_pointer: bool },
-    /// The address of a symbol of another module itself.
-    Symbol(Import),
+    /// So far behind a symbol of another module.
+    Symbol(Import, i64),
     /// None of all these.
     Nowhere(u64),
 }
@@ -367,8 +367,10 @@ impl<'data> Program<'data> {
                 elf::R_X86_64_64 => {
                     let field = Field::Like(RelocationKind::Absolute64);
                     let mut reference = self.reference(at, field, Use::Address, kept.target, 0, symbol);
-                    if let Some(Loaded::Symbol { import, .. }) = loaded {
-                        reference.place = Place::Symbol(import.clone());
+                    reference.vague = symbol.is_none();
+                    if let Some(Loaded::Symbol { import, addend, .. }) = loaded {
+                        reference.place = Place::Symbol(import.clone(), *addend);
+                        reference.vague = false;
                     }
                     piece.references.push(reference);
                 }
@@ -382,9 +384,12 @@ impl<'data> Program<'data> {
                 }
                 elf::R_X86_64_PC32 | elf::R_X86_64_PLT32 => {
                     let value = self.bytes(*address, 4).first_chunk().map_or(0, |bytes| i32::from_le_bytes(*bytes));
-                    let by_table = start.wrapping_add_signed(i64::from(value));
+                    let table = self.tables.get(address).copied();
+                    let by_table = table.unwrap_or(start).wrapping_add_signed(i64::from(value));
                     let code = self.section_at(by_table).is_some_and(|section| section.executable);
-                    let (field, target) = if code && !handlers {
+                    let (field, target) = if table.is_some_and(|table| table != start) {
+                        (Field::Unknown(kept.kind.0), by_table)
+                    } else if table.is_some() || code && !handlers {
                         (Field::Table, by_table)
                     } else {
                         (Field::Like(RelocationKind::Relative32), address.wrapping_add_signed(i64::from(value)))
@@ -416,6 +421,14 @@ impl<'data> Program<'data> {
                 field.fill(0);
             }
         }
+    }
+
+    /// Whether a text begins at an address: one ends before it, or nothing is there.
+    pub(super) fn begins_text(&self, address: u64) -> bool {
+        let before = self.bytes(address.wrapping_sub(1), 1);
+        let text = self.bytes(address, 4096).split(|byte| *byte == 0).next().unwrap_or_default();
+        let printable = |byte: &u8| matches!(byte, b'\t' | b'\n' | b'\r' | 0x1b | 0x20..=0x7e | 0x80..);
+        matches!(before, [] | [0]) && !text.is_empty() && text.iter().all(printable)
     }
 
     /// Where data without a name that begins at `address` ends: at the next thing that something refers to, but not in

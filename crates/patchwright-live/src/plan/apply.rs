@@ -1,7 +1,5 @@
 //! Applying a hot part to a process.
 
-use std::time::Duration;
-
 use patchwright_formats::PatchId;
 use patchwright_formats::hot::registry::{Entry, MAGIC, Redirect, Registry, State};
 use patchwright_formats::hot::{HotPart, PAGE};
@@ -12,11 +10,12 @@ use crate::module::{Module, modules_in};
 use crate::record::{Found, find};
 use crate::room;
 use crate::stack::Zone;
-use crate::target::{Call, Mapping, Protection, Target};
+use crate::target::{Mapping, Protection, Target};
 
-use super::attempt::{Patience, at_a_quiet_moment};
 use super::body::{place, redirect};
-use super::revert::{give_back, repair};
+use super::revert::repair;
+use super::switch::{Work, finish_all};
+use super::unwind::{CALL_AREA, frame_registration, register_frames};
 use super::{Applied, Limits, Outcome};
 
 /// Patches a process: from then on it behaves like the new build. `since` is the time now, in seconds since 1970.
@@ -33,7 +32,7 @@ pub fn apply(
     since: u64,
     limits: &Limits,
 ) -> Result<Applied, LiveError> {
-    let mappings = target.mappings().map_err(|error| LiveError::io("list the memory of the process", &error))?;
+    let (mappings, mut repaired) = finished(target, limits)?;
     let modules = modules_in(target, &mappings);
     let Some(module) = modules.iter().find(|module| module.build == part.old_build) else {
         if modules.iter().any(|module| module.build == part.new_build) {
@@ -49,7 +48,6 @@ pub fn apply(
     }
     let ours = |found: &Found| found.registry.old_build == part.old_build && found.registry.bias == module.bias;
     let mut records: Vec<Found> = find(target, &mappings)?.into_iter().filter(ours).collect();
-    let mut repaired = false;
     for record in records.iter_mut().filter(|record| is_half_done(record)) {
         repair(target, record, limits)?;
         repaired = true;
@@ -58,10 +56,9 @@ pub fn apply(
         return Ok(Applied { repaired, ..Applied::nothing(Outcome::AlreadyApplied) });
     }
     check_code(target, part, module, &records)?;
-    let mut active: Vec<Found> =
-        records.iter().filter(|record| record.registry.state == State::Active).cloned().collect();
+    let active: Vec<Found> = records.iter().filter(|record| record.registry.state == State::Active).cloned().collect();
     let kept = records.into_iter().find(|record| record.registry.patch == patch);
-    let (mut record, fresh) = match kept {
+    let (record, fresh) = match kept {
         Some(record) => {
             check_kept(target, part, module, &modules, &record)?;
             (record, false)
@@ -69,8 +66,7 @@ pub fn apply(
         None => (prepare(target, part, (patch, since), module, &modules, &mappings, limits)?, true),
     };
     let zones = zones(&record.registry, &active);
-    let switched = at_a_quiet_moment(target, limits, &zones, |target| switch(target, &mut record, &mut active));
-    match switched {
+    match Work::new(Some(&record), &active).run(target, Some(module), &zones, limits) {
         Ok(stopped) => Ok(Applied {
             outcome: Outcome::Applied,
             functions: record.registry.functions.iter().filter(|entry| entry.redirect.is_some()).count(),
@@ -83,12 +79,21 @@ pub fn apply(
         }),
         Err(error) => {
             // What was never active is used by nobody, if the unwinder does not know it.
-            if fresh && part.unwind.is_none() && record.registry.state == State::Idle {
+            if fresh && part.unwind.is_none() && record.state(target) == Some(State::Idle) {
                 let _ = target.unmap(record.address, record.registry.body.0 + record.registry.body.1);
             }
             Err(error)
         }
     }
+}
+
+/// The memory of a process in which no switch is half done, and whether one was.
+pub(super) fn finished(target: &mut dyn Target, limits: &Limits) -> Result<(Vec<Mapping>, bool), LiveError> {
+    let list = |target: &mut dyn Target| {
+        target.mappings().map_err(|error| LiveError::io("list the memory of the process", &error))
+    };
+    let mappings = list(target)?;
+    if finish_all(target, &mappings, limits)? { Ok((list(target)?, true)) } else { Ok((mappings, false)) }
 }
 
 fn describe(module: &Module) -> String {
@@ -193,7 +198,9 @@ fn prepare(
     for address in places {
         let registry = registry(part, patch, since, module.bias, (head, body_len), address + head)?;
         let placed = place(part, module.bias, address + head, &imports)?;
-        // The record comes last: who finds it finds everything.
+        // Without its first bytes, a record is not found.
+        let mut record = registry.encode();
+        record.iter_mut().take(MAGIC.len()).for_each(|byte| *byte = 0);
         let stretches = [
             (address + head, part.body.rodata_at(), Protection::TEXT, placed.text),
             (
@@ -203,7 +210,7 @@ fn prepare(
                 placed.rodata,
             ),
             (address + head + part.body.data_at(), body_len - part.body.data_at(), Protection::DATA, placed.data),
-            (address, head, Protection::CONSTANT, registry.encode()),
+            (address, head, Protection::CONSTANT, record),
         ];
         match map_all(target, &stretches) {
             Ok(()) => {
@@ -214,7 +221,9 @@ fn prepare(
                     let _ = target.unmap(address, head + body_len);
                     return Err(error);
                 }
-                return Ok(found);
+                // The record comes last: who finds it finds everything, unwind data that are known too.
+                let named = target.write(address, &MAGIC);
+                return named.map(|()| found).map_err(|error| LiveError::io("write the registry", &error));
             }
             // Somebody was faster; there are other places.
             Err(error) if error.raw_os_error() == Some(libc::EEXIST) => last = Some(error),
@@ -245,13 +254,8 @@ fn map_all(target: &mut dyn Target, stretches: &[(u64, u64, Protection, Vec<u8>)
         for (address, len, protection, bytes) in stretches.iter().filter(|(_, len, ..)| *len > 0) {
             target.map(*address, *len, *protection)?;
             mapped.push((*address, *len));
-            // Of the record, the bytes that it is found by come last.
-            let (first, rest) = bytes.split_at(bytes.len().min(MAGIC.len()));
-            if !rest.is_empty() {
-                target.write(*address + first.len() as u64, rest)?;
-            }
-            if !first.is_empty() {
-                target.write(*address, first)?;
+            if !bytes.is_empty() {
+                target.write(*address, bytes)?;
             }
         }
         for (address, _, _, bytes) in stretches.iter().filter(|(.., bytes)| !bytes.is_empty()) {
@@ -335,126 +339,7 @@ fn zones(coming: &Registry, going: &[Found]) -> Vec<Zone> {
     zones_of(old.chain(new))
 }
 
-pub(super) fn zones_of<'a>(ranges: impl Iterator<Item = ((u64, u64), &'a String)>) -> Vec<Zone> {
+pub(crate) fn zones_of<'a>(ranges: impl Iterator<Item = ((u64, u64), &'a String)>) -> Vec<Zone> {
     let zone = |((start, len), name): ((u64, u64), &String)| Zone { range: start..start + len, name: name.clone() };
     ranges.filter(|((_, len), _)| *len > 0).map(zone).collect()
 }
-
-/// Writes all redirects, those of patches that go first. If anything fails, all of it is taken back.
-fn switch(target: &mut dyn Target, coming: &mut Found, going: &mut [Found]) -> Result<(), LiveError> {
-    let done = exchange(target, coming, going);
-    if done.is_err() {
-        give_back(target, &coming.registry)?;
-        coming.set(target, State::Idle)?;
-        for found in going.iter_mut() {
-            put(target, &found.registry)?;
-            found.set(target, State::Active)?;
-        }
-    }
-    done
-}
-
-fn exchange(target: &mut dyn Target, coming: &mut Found, going: &mut [Found]) -> Result<(), LiveError> {
-    for found in going.iter_mut() {
-        found.set(target, State::Reverting)?;
-        give_back(target, &found.registry)?;
-    }
-    coming.set(target, State::Applying)?;
-    put(target, &coming.registry)?;
-    coming.set(target, State::Active)?;
-    going.iter_mut().try_for_each(|found| found.set(target, State::Idle))
-}
-
-/// Writes the redirects of a patch, each after a look at what it replaces and before a look at what stands there.
-pub(super) fn put(target: &mut dyn Target, registry: &Registry) -> Result<(), LiveError> {
-    let redirects: Vec<Redirect> = registry.functions.iter().filter_map(|entry| entry.redirect.clone()).collect();
-    for redirect in &redirects {
-        let there = bytes_at(target, redirect)?;
-        if there != redirect.before && there != redirect.after {
-            return Err(LiveError::new(
-                LiveErrorKind::Wrong,
-                format!("the code at {:#x} changed while it was being patched", redirect.address),
-            ));
-        }
-    }
-    for redirect in &redirects {
-        write_and_look(target, redirect.address, &redirect.after)?;
-    }
-    Ok(())
-}
-
-pub(super) fn bytes_at(target: &dyn Target, redirect: &Redirect) -> Result<Vec<u8>, LiveError> {
-    let mut there = vec![0; redirect.before.len()];
-    target.read_exact(redirect.address, &mut there).map_err(|error| LiveError::io("read the code", &error))?;
-    Ok(there)
-}
-
-pub(super) fn write_and_look(target: &mut dyn Target, address: u64, bytes: &[u8]) -> Result<(), LiveError> {
-    target.write(address, bytes).map_err(|error| LiveError::io("write the code", &error))?;
-    let mut there = vec![0; bytes.len()];
-    target.read_exact(address, &mut there).map_err(|error| LiveError::io("read the code", &error))?;
-    if there == bytes {
-        return Ok(());
-    }
-    Err(LiveError::new(LiveErrorKind::Denied, format!("what was written at {address:#x} does not stand there")))
-}
-
-/// What makes unwind data known: a function of the process's own unwinder, which takes neither memory nor locks that a
-/// waiting thread may hold.
-struct Registration {
-    function: u64,
-    /// Code of the unwinder and the loader.
-    not_in: Vec<(u64, u64)>,
-}
-
-fn frame_registration(target: &dyn Target, modules: &[Module]) -> Result<Registration, LiveError> {
-    let Some(function) = Symbols::new(target, modules).find("__register_frame_info", "GCC_3.0") else {
-        return Err(LiveError::new(
-            LiveErrorKind::Unsupported,
-            "exceptions may pass through the new code, and the process has no unwinder that could learn of it",
-        )
-        .hint("programs that are linked statically are patched only if they are C"));
-    };
-    let inside = |module: &&Module| {
-        let name = module.name.rsplit('/').next().unwrap_or_default();
-        name.starts_with("ld-linux") || module.code.iter().any(|(start, end)| (*start..*end).contains(&function))
-    };
-    let not_in = modules.iter().filter(inside).flat_map(|module| module.code.iter().copied()).collect();
-    Ok(Registration { function, not_in })
-}
-
-/// Makes the unwind data of the body known, in memory behind it that stays: the unwinder's own record of it at the
-/// start, and the stack of the call.
-fn register_frames(
-    target: &mut dyn Target,
-    part: &HotPart,
-    registration: &Registration,
-    body_at: u64,
-    deadline: Duration,
-) -> Result<(), LiveError> {
-    let Some(unwind) = part.unwind else { return Ok(()) };
-    let area = body_at + part.body.len_bytes();
-    let call = Call {
-        function: registration.function,
-        arguments: [body_at + unwind, area],
-        stack: area + CALL_AREA,
-        trap: body_at + part.body.text.len() as u64 - 1,
-        not_in: registration.not_in.clone(),
-    };
-    let mut patience = Patience::until(deadline);
-    loop {
-        let Err(error) = target.call(&call) else { return Ok(()) };
-        if error.kind() != std::io::ErrorKind::WouldBlock {
-            return Err(LiveError::io("make the new code's unwind data known", &error));
-        }
-        // A thread that computes now may wait for its next request soon.
-        if !patience.rest(target) {
-            let message = format!("the new code's unwind data cannot be made known: {error}");
-            return Err(LiveError::new(LiveErrorKind::Busy, message)
-                .hint("every thread is running or waits for a lock: try again, or allow a longer --deadline"));
-        }
-    }
-}
-
-/// Memory for a call: the unwinder's record and a stack.
-const CALL_AREA: u64 = 16 * PAGE;

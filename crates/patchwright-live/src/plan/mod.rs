@@ -6,15 +6,20 @@
 mod apply;
 mod attempt;
 mod body;
+mod moved;
 mod revert;
+mod switch;
 #[cfg(test)]
 mod tests;
+mod unwind;
 
 use std::time::Duration;
 
 use patchwright_formats::PatchId;
 
 pub use apply::apply;
+pub(crate) use apply::zones_of;
+pub(crate) use attempt::pinned;
 pub use revert::revert;
 
 /// How long things may take.
@@ -24,11 +29,13 @@ pub struct Limits {
     pub pause: Duration,
     /// Longest time until it is given up.
     pub deadline: Duration,
+    /// Whether stacks of no thread (coroutines) may go on in old code; then nobody looks for them.
+    pub accept_suspended: bool,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { pause: Duration::from_millis(20), deadline: Duration::from_secs(10) }
+        Self { pause: Duration::from_millis(20), deadline: Duration::from_secs(10), accept_suspended: false }
     }
 }
 
@@ -92,4 +99,19 @@ pub struct Pinned {
     pub function: String,
     /// How far into it.
     pub offset: u64,
+    /// The same as an address.
+    pub address: u64,
+    /// Whether it waits there for a function that it called.
+    pub call: bool,
+    /// `file:line`, if the program has line tables.
+    pub source: Option<String>,
+}
+
+impl std::fmt::Display for Pinned {
+    /// `thread 7 (worker) is in serve at +0x12 in a call (server.c:40)`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { thread, function, offset, .. } = self;
+        write!(f, "{thread} is in {function} at +{offset:#x}{}", if self.call { " in a call" } else { "" })?;
+        self.source.as_ref().map_or(Ok(()), |source| write!(f, " ({source})"))
+    }
 }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use patchwright_formats::PatchId;
+use patchwright_formats::hot::journal::MAGIC;
 use patchwright_formats::hot::registry::State;
 use patchwright_formats::hot::{Base, Body, Form, HotFunction, HotPart, HotRelocation, OldCode, RelocationKind, Site};
 use proptest::prelude::*;
@@ -84,6 +85,7 @@ fn part(which: &[usize], marker: u8) -> HotPart {
     HotPart {
         old_build: BUILD.to_vec(),
         new_build: vec![marker; 8],
+        references: Default::default(),
         body: Body { text, rodata: vec![marker; 10], data: vec![0; 16], bss_bytes: 100 },
         functions: functions.collect(),
         relocations: vec![relocation],
@@ -93,7 +95,7 @@ fn part(which: &[usize], marker: u8) -> HotPart {
 }
 
 fn limits() -> Limits {
-    Limits { pause: Duration::from_secs(1), deadline: Duration::from_millis(5) }
+    Limits { pause: Duration::from_secs(1), deadline: Duration::from_millis(5), ..Limits::default() }
 }
 
 fn put(fake: &mut Fake, part: &HotPart, id: PatchId) -> Result<Applied, LiveError> {
@@ -110,25 +112,46 @@ fn take(fake: &mut Fake, id: PatchId) -> Result<Applied, LiveError> {
     done
 }
 
-/// Which functions lead elsewhere, and to which marker.
-fn redirected(fake: &Fake) -> Vec<Option<u8>> {
-    let memory = &fake.memory[&BASE].1;
-    FUNCTIONS
-        .iter()
-        .map(|function| {
-            let at = usize::try_from(*function).unwrap();
-            let entry = &memory[at..at + 5];
-            if entry[0] != 0xe9 {
-                assert_eq!(entry, &image()[at..at + 5], "neither old nor redirected");
+/// How each function behaves: `None` as the old one, or with the marker of the code that it leads to; through the steps
+/// of a switch, if a call died in one.
+fn behaviour(fake: &Fake) -> Vec<Option<u8>> {
+    let byte = |address: u64| {
+        let (start, (_, bytes)) = fake.memory.range(..=address).next_back().unwrap();
+        bytes[usize::try_from(address - start).unwrap()]
+    };
+    let bytes = |address: u64, len: u64| (address..address + len).map(byte).collect::<Vec<u8>>();
+    let jump = |address: u64| {
+        let distance = i32::from_le_bytes(bytes(address + 1, 4).try_into().unwrap());
+        (byte(address) == 0xe9).then(|| (address + 5).wrapping_add_signed(i64::from(distance)))
+    };
+    let behaves = |function: &u64| {
+        let entry = BASE + function;
+        let at = usize::try_from(*function).unwrap();
+        let own = &image()[at..at + 5];
+        let Some(mut to) = jump(entry) else {
+            assert_eq!(bytes(entry, 5), own, "neither old nor redirected");
+            return None;
+        };
+        if bytes(to, 2) == [0xff, 0x25] {
+            let distance = i32::from_le_bytes(bytes(to + 2, 4).try_into().unwrap());
+            let slot = (to + 6).wrapping_add_signed(i64::from(distance));
+            to = u64::from_le_bytes(bytes(slot, 8).try_into().unwrap());
+            if bytes(to, 5) == own {
+                assert_eq!(jump(to + 5), Some(entry + 5), "moved instructions go on behind themselves");
                 return None;
             }
-            let distance = i32::from_le_bytes(entry[1..5].try_into().unwrap());
-            let to = (BASE + function + 5).wrapping_add_signed(i64::from(distance));
-            let (start, (_, bytes)) = fake.memory.range(..=to).next_back().unwrap();
-            // The first bytes may be relocated; the last are the marker.
-            Some(bytes[usize::try_from(to - start).unwrap() + 31])
-        })
-        .collect()
+        }
+        // The first bytes may be relocated; the last are the marker.
+        Some(byte(to + 31))
+    };
+    FUNCTIONS.iter().map(behaves).collect()
+}
+
+/// The same, of a process that no switch is going on in.
+fn redirected(fake: &Fake) -> Vec<Option<u8>> {
+    let journals = fake.memory.values().filter(|(_, bytes)| bytes.starts_with(&MAGIC)).count();
+    assert_eq!(journals, 0, "a switch is not done");
+    behaviour(fake)
 }
 
 fn at(ip: u64) -> Thread {
@@ -243,51 +266,126 @@ fn code_that_is_not_what_the_build_has_is_refused() {
     assert_eq!(error.kind, LiveErrorKind::Wrong);
 }
 
-/// Fails or dies at every operation of applying, replacing and reverting; then goes on.
+/// Something that is done to a process: with which patches before, and how the functions behave then.
+struct Work {
+    name: &'static str,
+    before: Option<(&'static [usize], u8)>,
+    run: fn(&mut Fake) -> Result<Applied, LiveError>,
+    after: [Option<u8>; 3],
+}
+
+const WORKS: [Work; 5] = [
+    Work {
+        name: "apply",
+        before: None,
+        run: |fake| put(fake, &part(&[0, 1, 2], 0xbb), SECOND),
+        after: [Some(0xbb); 3],
+    },
+    Work {
+        name: "apply to one function",
+        before: None,
+        run: |fake| put(fake, &part(&[1], 0xbb), SECOND),
+        after: [None, Some(0xbb), None],
+    },
+    Work {
+        name: "replace",
+        before: Some((&[0, 1], 0xaa)),
+        run: |fake| put(fake, &part(&[1, 2], 0xbb), SECOND),
+        after: [None, Some(0xbb), Some(0xbb)],
+    },
+    Work {
+        name: "replace by one that shares nothing",
+        before: Some((&[0], 0xaa)),
+        run: |fake| put(fake, &part(&[2], 0xbb), SECOND),
+        after: [None, None, Some(0xbb)],
+    },
+    Work { name: "revert", before: Some((&[0, 1], 0xaa)), run: |fake| take(fake, FIRST), after: [None; 3] },
+];
+
+impl Work {
+    fn scene(&self) -> Fake {
+        let mut fake = process();
+        if let Some((which, marker)) = self.before {
+            put(&mut fake, &part(which, marker), FIRST).unwrap();
+        }
+        fake.operations = 0;
+        fake.log.clear();
+        fake
+    }
+}
+
+/// Fails or dies at every operation; then goes on. Whoever died leaves a process that behaves as a whole, before anybody
+/// comes to finish.
 #[test]
 fn whatever_fails_leaves_all_or_nothing_and_the_next_call_goes_on() {
-    for dead in [false, true] {
-        for work in ["apply", "replace", "revert"] {
-            let scene = || {
-                let mut fake = process();
-                if work != "apply" {
-                    put(&mut fake, &part(&[0, 1], 0xaa), FIRST).unwrap();
-                }
-                fake.operations = 0;
-                fake.log.clear();
-                fake
-            };
-            let run = |fake: &mut Fake| match work {
-                "apply" => put(fake, &part(&[0, 1, 2], 0xbb), SECOND),
-                "replace" => put(fake, &part(&[1, 2], 0xbb), SECOND),
-                _ => take(fake, FIRST),
-            };
-            let (before, after): (Vec<_>, Vec<_>) = match work {
-                "apply" => (vec![None; 3], vec![Some(0xbb); 3]),
-                "replace" => (vec![Some(0xaa), Some(0xaa), None], vec![None, Some(0xbb), Some(0xbb)]),
-                _ => (vec![Some(0xaa), Some(0xaa), None], vec![None; 3]),
-            };
-            let mut whole = scene();
-            run(&mut whole).unwrap();
-            assert_eq!(redirected(&whole), after);
-            assert!(whole.operations > 3 && whole.log.contains(&Op::Stop));
-            for fail in 1..=whole.operations {
-                let mut fake = scene();
-                fake.fail_from = Some(fail);
-                fake.dead = dead;
-                let failed = run(&mut fake);
-                let state = redirected(&fake);
-                if !dead && failed.is_err() {
-                    assert_eq!(state, before, "{work}, operation {fail}");
-                }
-                // Whoever died half-way is followed by the next call, which works.
-                fake.fail_from = None;
-                fake.dead = false;
-                run(&mut fake).unwrap_or_else(|error| panic!("{work} after {fail}: {error}"));
-                assert_eq!(redirected(&fake), after, "{work} after a failure at {fail}, dead: {dead}");
+    for work in &WORKS {
+        let before = behaviour(&work.scene());
+        let mut whole = work.scene();
+        (work.run)(&mut whole).unwrap();
+        assert_eq!(redirected(&whole), work.after);
+        assert!(whole.operations > 3 && whole.log.contains(&Op::Stop));
+        for (fail, dead) in (1..=whole.operations).flat_map(|fail| [(fail, false), (fail, true)]) {
+            let what = format!("{}, operation {fail}, dead: {dead}", work.name);
+            let mut fake = work.scene();
+            fake.fail_from = Some(fail);
+            fake.dead = dead;
+            let failed = (work.run)(&mut fake);
+            let state = behaviour(&fake);
+            assert!(state == before || state == work.after, "{what}: {state:?}");
+            if !dead && failed.is_err() {
+                assert_eq!(state, before, "{what}");
+            }
+            // Whoever died half-way is followed by the next call, which works.
+            fake.fail_from = None;
+            fake.dead = false;
+            let mut other = fake.clone();
+            (work.run)(&mut fake).unwrap_or_else(|error| panic!("{what}: {error}"));
+            assert_eq!(redirected(&fake), work.after, "{what}");
+            // Or by one that takes everything back.
+            for id in [SECOND, FIRST] {
+                take(&mut other, id).unwrap_or_else(|error| panic!("{what}: {error}"));
+            }
+            assert_eq!(redirected(&other), [None; 3], "{what}");
+            assert_eq!(other.memory[&BASE].1, image(), "{what}");
+        }
+    }
+}
+
+/// Whoever finishes what a call left may die as well, at every operation, and somebody comes after.
+#[test]
+fn who_finishes_may_die_too() {
+    for work in &WORKS {
+        let before = behaviour(&work.scene());
+        let mut whole = work.scene();
+        (work.run)(&mut whole).unwrap();
+        for first in 1..=whole.operations {
+            let mut left = work.scene();
+            (left.fail_from, left.dead) = (Some(first), true);
+            let _ = (work.run)(&mut left);
+            for second in 1..=whole.operations {
+                let mut fake = left.clone();
+                (fake.operations, fake.fail_from) = (0, Some(second));
+                let _ = (work.run)(&mut fake);
+                let state = behaviour(&fake);
+                assert!(state == before || state == work.after, "{}, {first}, {second}: {state:?}", work.name);
+                (fake.fail_from, fake.dead) = (None, false);
+                (work.run)(&mut fake).unwrap();
+                assert_eq!(redirected(&fake), work.after, "{}, {first}, {second}", work.name);
             }
         }
     }
+}
+
+#[test]
+fn a_switch_of_many_functions_leaves_no_memory_behind() {
+    let mut fake = process();
+    put(&mut fake, &part(&[0, 1, 2], 0xaa), FIRST).unwrap();
+    let mapped: Vec<u64> = fake.memory.keys().copied().collect();
+    for _ in 0..100 {
+        take(&mut fake, FIRST).unwrap();
+        put(&mut fake, &part(&[0, 1, 2], 0xaa), FIRST).unwrap();
+    }
+    assert_eq!(fake.memory.keys().copied().collect::<Vec<u64>>(), mapped);
 }
 
 proptest! {
@@ -299,6 +397,7 @@ proptest! {
         words in prop::collection::vec((0_u64..0x400, 0x1000_u64..0x10d0), 0..4),
         which in prop::sample::subsequence(vec![0_usize, 1, 2], 1..=3),
         fail in prop::option::of(1_usize..40),
+        dead in any::<bool>(),
     ) {
         let mut fake = process();
         for (slot, address) in &words {
@@ -307,8 +406,9 @@ proptest! {
         }
         fake.threads = places.iter().map(|threads| threads.iter().map(|offset| at(BASE + offset)).collect()).collect();
         fake.fail_from = fail;
+        fake.dead = dead;
         let done = put(&mut fake, &part(&which, 0xaa), FIRST);
-        let now = redirected(&fake);
+        let now = behaviour(&fake);
         let expect: Vec<Option<u8>> = (0..3).map(|index| which.contains(&index).then_some(0xaa)).collect();
         match done {
             Ok(done) => {
@@ -321,7 +421,8 @@ proptest! {
                     }
                 }
             }
-            Err(_) => prop_assert_eq!(now, vec![None; 3]),
+            Err(_) if !dead => prop_assert_eq!(now, vec![None; 3]),
+            Err(_) => prop_assert!(now == expect || now == vec![None; 3], "{:?}", now),
         }
     }
 }

@@ -47,6 +47,12 @@ pub(super) fn set_extended_state(thread: Pid, state: &mut [u8]) -> io::Result<()
     if done == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// Where a component of the extended state ends, as this processor lays it out.
+pub(super) fn end_of_component(bit: u32) -> usize {
+    let told = std::arch::x86_64::__cpuid_count(0xd, bit);
+    usize::try_from(u64::from(told.eax) + u64::from(told.ebx)).unwrap_or(usize::MAX)
+}
+
 /// The note type of the extended state.
 const NT_X86_XSTATE: libc::c_int = 0x202;
 

@@ -4,10 +4,17 @@
 //! memory of ours beyond the arguments that the same function owns.
 
 mod discover;
+mod frame;
+mod gadgets;
+mod inject;
 mod kernel;
+mod maps;
+mod poke;
+mod pages;
 mod process;
 mod registers;
 mod signals;
+mod threads;
 
 pub use discover::{Seen, find_build, seen};
 pub use process::Process;

@@ -289,6 +289,7 @@ fn turned_round(user_old: &dyn ReadAt, new: &NewFile, retain: &[RetainRange], bo
     Ok(FilePatch {
         new: NewFile { size: user_old.len_bytes(), hash, retained },
         olds: vec![OldVersion { file: old, body }],
+        links: Vec::new(),
     })
 }
 
@@ -301,8 +302,8 @@ pub(crate) fn turned(range: RetainRange) -> RetainRange {
 fn check_record(record: &Patch, user_new: &dyn ReadAt, old_hash: &Hash) -> Result<()> {
     let Manifest::File(way_back) = &record.manifest else { return Err(Error::bug("the undo record is for a tree")) };
     let Some(old) = way_back.olds.first() else { return Err(Error::bug("the undo record leads from nowhere")) };
-    let body = record.body(old.body)?;
-    let made = make_new(user_new, &old.file.regions, &body, &way_back.new, &mut io::sink(), &crate::Quiet)?;
+    let steps = record.steps(old.body)?;
+    let made = make_new(user_new, &old.file.regions, &steps, &way_back.new, &mut io::sink(), &crate::Quiet)?;
     if made.raw_hash == *old_hash {
         Ok(())
     } else {

@@ -237,7 +237,7 @@ impl Sides {
             new.push(NewEntry { path, node });
             attributes.push(its_attributes);
         }
-        Ok((TreePatch { new, olds: vec![OldTree { entries, sources }] }, attributes))
+        Ok((TreePatch { new, olds: vec![OldTree { entries, sources }], links: Vec::new() }, attributes))
     }
 }
 
@@ -338,7 +338,7 @@ fn check(record: &Patch, disk: &dyn Disk, made: &BTreeMap<&TreePath, (Hash, Path
         let user_new = staged.map_or(Ok(nothing), |path| open(path))?;
         let none = Regions::default();
         let regions = from.and_then(|entry| entry.node.file()).map_or(&none, |file| &file.regions);
-        let back = make_new(&*user_new, regions, &record.body(body)?, file, &mut io::sink(), &Quiet)?;
+        let back = make_new(&*user_new, regions, &record.steps(body)?, file, &mut io::sink(), &Quiet)?;
         let user_old = open(at(path))?;
         let hash = source::hash(&*user_old).map_err(|error| Error::io("read", path.as_str(), &error))?;
         if back.raw_hash != hash {

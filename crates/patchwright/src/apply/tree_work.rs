@@ -334,8 +334,8 @@ impl<'a> Work<'a> {
             (Some(Source::Delta { body, .. }), Some(entry)) => {
                 let old_file: &OldFile = entry.node.file().ok_or_else(|| Error::bug("a source that is no file"))?;
                 let user_old = origin(&entry.path)?;
-                let body = self.patch.body(body)?;
-                let made = make_new(&*user_old, &old_file.regions, &body, file, out, self.progress)
+                let steps = self.patch.steps(body)?;
+                let made = make_new(&*user_old, &old_file.regions, &steps, file, out, self.progress)
                     .map_err(|error| error.at(self.patch.path()))?;
                 if let Some(undo) = &mut self.undo {
                     undo.keep_covers(made.covers);
@@ -344,8 +344,8 @@ impl<'a> Work<'a> {
             }
             (Some(Source::Whole { body }), _) => {
                 let nothing: &[u8] = &[];
-                let body = self.patch.body(body)?;
-                make_new(&nothing, &Regions::default(), &body, file, out, self.progress)
+                let steps = self.patch.steps(body)?;
+                make_new(&nothing, &Regions::default(), &steps, file, out, self.progress)
                     .map(|made| made.raw_hash)
                     .map_err(|error| error.at(self.patch.path()))
             }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use patchwright_delta::{CreateError, CreateOptions, CreateStats, Method, Phase, create::SizeTraded};
+use patchwright_formats::account::BodyAccount;
 use patchwright_formats::manifest::Hash;
 use patchwright_formats::{ReadAt, source};
 
@@ -15,13 +16,17 @@ use crate::make::apply_error;
 use crate::options::DiffOptions;
 use crate::progress::Progress;
 
+use super::account;
+
 /// Deltas of files up to this length are kept in memory until they are written.
 const IN_MEMORY: u64 = 32 << 20;
 
 /// A delta that leads to the right file.
 pub(crate) struct Body {
     bytes: Bytes,
-    pub(crate) stats: CreateStats,
+    stats: CreateStats,
+    /// Where its bytes went, for large ones.
+    account: Option<BodyAccount>,
 }
 
 enum Bytes {
@@ -39,18 +44,21 @@ impl Body {
         options: &DiffOptions,
         progress: &dyn Progress,
     ) -> Result<Self> {
-        let body = if new.len_bytes() <= IN_MEMORY {
+        let (bytes, stats) = if new.len_bytes() <= IN_MEMORY {
             let mut bytes = Vec::new();
             let stats = create(old, new, options, progress, &mut bytes)?;
-            Self { bytes: Bytes::Memory(bytes), stats }
+            (Bytes::Memory(bytes), stats)
         } else {
             let failed = |error: io::Error| Error::io("write a temporary file in", scratch, &error);
             let file = tempfile::tempfile_in(scratch).map_err(failed)?;
             let mut out = BufWriter::new(file.try_clone().map_err(failed)?);
             let stats = create(old, new, options, progress, &mut out)?;
             out.flush().map_err(failed)?;
-            Self { bytes: Bytes::File(FileSource::new(file).map_err(failed)?), stats }
+            (Bytes::File(FileSource::new(file).map_err(failed)?), stats)
         };
+        let account = stats.spending.as_ref().map(|spending| account::of(spending, new)).transpose();
+        let account = account.map_err(|error| without_path("read the new file", &error))?.flatten();
+        let body = Self { bytes, stats, account };
         body.check(old, new.len_bytes(), new_hash)?;
         Ok(body)
     }
@@ -60,6 +68,11 @@ impl Body {
         source::for_each_chunk(self.source(), |chunk| out.write_all(chunk))
     }
 
+    /// Where its bytes went, once it stands in blob `index`; for large ones.
+    pub(crate) fn account(&self, index: usize) -> Option<BodyAccount> {
+        self.account.clone().map(|account| BodyAccount { body: index, ..account })
+    }
+
     pub(crate) fn len_bytes(&self) -> u64 {
         self.source().len_bytes()
     }
@@ -67,6 +80,7 @@ impl Body {
     /// How old and new were matched, in a word.
     pub(crate) fn method(&self) -> &'static str {
         match self.stats.method {
+            Method::Prediction => "prediction",
             Method::Suffixes => "suffixes",
             Method::Blocks { .. } => "blocks",
         }
@@ -76,10 +90,11 @@ impl Body {
     pub(crate) fn warning(&self) -> Option<String> {
         self.stats.size_traded.map(|traded| match traded {
             SizeTraded::Memory { need, allowed } => format!(
-                "matching needs {need} bytes of memory and may use {allowed}: matched in blocks instead, which makes a larger patch (--max-memory)"
+                "matching needs {need} bytes of memory and may use {allowed}: matched by {} instead, which makes a larger patch (--max-memory)",
+                self.method()
             ),
-            SizeTraded::OldTooLong => {
-                "the old file exceeds 2 GiB: matched in blocks, which makes a larger patch".to_owned()
+            SizeTraded::TooLong => {
+                format!("a file exceeds 2 GiB: matched by {}, which makes a larger patch", self.method())
             }
         })
     }
@@ -110,7 +125,7 @@ fn create(
     progress: &dyn Progress,
     out: &mut dyn Write,
 ) -> Result<CreateStats> {
-    let mut choices = CreateOptions::default();
+    let mut choices = CreateOptions { profile: options.profile, ..CreateOptions::default() };
     if let Some(limit) = options.max_memory_bytes {
         choices.max_memory_bytes = limit;
     }

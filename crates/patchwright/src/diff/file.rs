@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use patchwright_formats::manifest::{FilePatch, NewFile, OldFile, OldVersion};
+use patchwright_formats::manifest::{Between, FilePatch, Link, NewFile, OldFile, OldVersion};
 use patchwright_formats::region::{self, drop_empty};
 use patchwright_formats::{Blanked, ByteRange, Kind, Manifest, ReadAt, Regions, source};
 
@@ -18,7 +18,8 @@ use crate::regions_file;
 use crate::report::{DiffReport, DiffedOld, Subject, hex};
 
 use super::body::{Body, open};
-use super::{add_body, add_manifest, check_versions, hot, scratch_folder, write_patch};
+use super::chain::{self, Planned};
+use super::{account, add_body, add_manifest, check_versions, hot, scratch_folder, write_patch};
 
 /// An old version with its ranges, before deltas are made.
 struct Old {
@@ -61,22 +62,35 @@ pub(super) fn diff(
     let scratch = scratch_folder(patch);
     let (mut reports, mut hot) = (Vec::new(), Vec::new());
     let (id, patch_bytes) = write_patch(patch, |container| {
-        let mut versions = Vec::new();
-        for old in &olds {
-            let old_view = Blanked::new(&old.source, old.file.regions.old_blanks());
-            let body = Body::make(&old_view, &new_view, &new_file.hash, scratch, options, progress)?;
+        let view = |index: usize| Blanked::new(&olds[index].source, olds[index].file.regions.old_blanks());
+        let mut direct = Vec::new();
+        for (index, old) in olds.iter().enumerate() {
+            let body = Body::make(&view(index), &new_view, &new_file.hash, scratch, options, progress)?;
             warnings.extend(body.warning().map(|warning| format!("{}: {warning}", old.path.display())));
-            let index = add_body(container, &body, patch)?;
+            direct.push(body);
+        }
+        let lens: Vec<u64> = olds.iter().map(|old| old.file.size).collect();
+        let planned = chain::plan(&lens, direct, options, |from, to| {
+            Body::make(&view(from), &view(to), &olds[to].file.hash, scratch, options, progress)
+        })?;
+        let mut accounts = Vec::new();
+        let mut versions = Vec::new();
+        for (old, Planned { body, via }) in olds.iter().zip(&planned) {
+            let index = add_body(container, body, patch)?;
+            accounts.extend(body.account(index));
             reports.push(DiffedOld {
                 path: old.path.clone(),
                 bytes: old.file.size,
                 delta_bytes: body.len_bytes(),
                 methods: vec![body.method()],
+                via: via.map(|via| via + 1),
             });
             versions.push(OldVersion { file: old.file.clone(), body: index });
         }
-        let manifest = Manifest::File(FilePatch { new: new_file.clone(), olds: versions });
+        let links = links(&versions, &planned);
+        let manifest = Manifest::File(FilePatch { new: new_file.clone(), olds: versions, links });
         add_manifest(container, &manifest, olds.len(), patch)?;
+        account::add(container, accounts, patch)?;
         for old in olds.iter().filter(|_| options.hot) {
             let built = hot::build(&old.path, new)?;
             warnings.extend(built.warnings.iter().map(|warning| format!("{}: {warning}", old.path.display())));
@@ -117,6 +131,21 @@ pub(super) fn diff_pa19(
     let olds: Vec<pa19::Old> =
         olds.iter().zip(regions).map(|(path, regions)| pa19::Old { path: path.clone(), regions }).collect();
     pa19::diff(&olds, new, patch, pa19, warnings)
+}
+
+/// What the deltas make that do not lead to the new file at once.
+fn links(versions: &[OldVersion], planned: &[Planned]) -> Vec<Link> {
+    let mut links: Vec<Link> = versions
+        .iter()
+        .zip(planned)
+        .filter_map(|(old, planned)| {
+            let through = versions.get(planned.via?)?;
+            let makes = Between { size: through.file.size, hash: through.file.hash };
+            Some(Link { body: old.body, makes, next: through.body })
+        })
+        .collect();
+    links.sort_unstable_by_key(|link| link.body);
+    links
 }
 
 fn read(view: &dyn ReadAt, path: &Path) -> Result<[u8; 32]> {

@@ -1,6 +1,8 @@
 //! `patchwright diff`: one patch from any of several old versions to a new one.
 
+mod account;
 mod body;
+mod chain;
 mod file;
 mod hot;
 mod tree;

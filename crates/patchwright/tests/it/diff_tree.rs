@@ -391,7 +391,7 @@ fn old_versions_share_what_is_the_same() {
     assert_eq!(patch.report.new_bytes, 4007 + 5 + 4007);
     assert_eq!(patch.report.olds.iter().map(|old| old.bytes).collect::<Vec<_>>(), [8000, 8000, 4000]);
     assert!(patch.report.olds[1].delta_bytes < patch.report.olds[0].delta_bytes);
-    assert!(patch.report.olds.iter().all(|old| old.methods == ["suffixes"]));
+    assert!(patch.report.olds.iter().all(|old| old.methods == ["prediction"]));
 }
 
 #[test]

@@ -30,6 +30,29 @@ fn a_file_patch_of_version_1_applies_and_is_taken_back() {
 }
 
 #[test]
+fn a_file_patch_of_version_2_applies_from_every_version_and_is_taken_back() {
+    let fixture = fixture("v2-file");
+    let patch = fixture.join("patch.pwp");
+    assert_eq!(verify(&patch, None).unwrap().answer, VerifyAnswer::Intact);
+    let folder = TempDir::new().unwrap();
+    // Where the stamp stands in each old version, and bytes that may be anything.
+    for (number, stamp, open) in [(1, 0x100, 0x80), (2, 0x140, 0x90), (3, 0x180, 0xA0)] {
+        let mut before = fs::read(fixture.join(format!("old{number}"))).unwrap();
+        before[stamp..stamp + 16].copy_from_slice(b"licence: 0042 me");
+        before[open..open + 8].copy_from_slice(b"whatever");
+        let target = folder.path().join("target");
+        fs::write(&target, &before).unwrap();
+        let report = apply(&patch, &target, &ApplyOptions::default(), &Quiet).unwrap();
+        assert_eq!((report.outcome, report.from), (ApplyOutcome::Applied, Some(number)));
+        let mut expect = fs::read(fixture.join("new")).unwrap();
+        expect[0x200..0x210].copy_from_slice(b"licence: 0042 me");
+        assert!(fs::read(&target).unwrap() == expect);
+        revert(&patch, &target, &RevertOptions::default(), &Quiet).unwrap();
+        assert!(fs::read(&target).unwrap() == before);
+    }
+}
+
+#[test]
 fn a_folder_patch_of_version_1_applies_and_is_taken_back() {
     let fixture = fixture("v1-tree");
     let patch = fixture.join("patch.pwp");

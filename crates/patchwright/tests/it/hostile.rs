@@ -91,6 +91,7 @@ fn file_patch() -> FilePatch {
             file: OldFile { size: OLD.len() as u64, hash: *blake3::hash(OLD).as_bytes(), regions: Regions::default() },
             body: 0,
         }],
+        links: Vec::new(),
     }
 }
 
@@ -398,7 +399,11 @@ fn tree_patch(paths: &[&str]) -> TreePatch {
     let file = OldFile { size: 10, hash: *blake3::hash(OLD).as_bytes(), regions: Regions::default() };
     let old = OldEntry { path: TreePath::new("app").unwrap(), node: Node::File { mode: 0o644, file } };
     let sources = paths.iter().map(|_| Source::Delta { entry: 0, body: 0 }).collect();
-    TreePatch { new: paths.iter().map(new).collect(), olds: vec![OldTree { entries: vec![old], sources }] }
+    TreePatch {
+        new: paths.iter().map(new).collect(),
+        olds: vec![OldTree { entries: vec![old], sources }],
+        links: Vec::new(),
+    }
 }
 
 fn forged_tree(patch: TreePatch) -> Vec<u8> {

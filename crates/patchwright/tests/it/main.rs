@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::cast_possible_truncation, clippy::unwrap_used)]
 
 mod attributes;
+mod chains;
 mod check;
 mod check_matrix;
 mod diff_tree;

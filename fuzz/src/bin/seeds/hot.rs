@@ -1,18 +1,34 @@
-//! A hot part, and the registry of a patched process.
+//! A hot part, the registry of a patched process, and the journal of a switch.
 
 use std::path::Path;
 
 use patchwright_formats::PatchId;
+use patchwright_formats::hot::journal::{Journal, Place, StateChange};
 use patchwright_formats::hot::registry::{Entry, Redirect, Registry, State};
 use patchwright_formats::hot::{
-    Base, Body, Form, HotFunction, HotImport, HotPart, HotRelocation, OldCode, RelocationKind, Site,
+    Base, Body, Form, HotFunction, HotImport, HotPart, HotRelocation, OldCode, References, RelocationKind, Site,
 };
 
 use crate::write;
 
 pub(crate) fn write_all(root: &Path) -> std::io::Result<()> {
     write(root, "hot", "part", &hot_part().encode())?;
-    write(root, "hot", "registry", &registry().encode())
+    write(root, "hot", "registry", &registry().encode())?;
+    write(root, "hot", "journal", &journal().encode())
+}
+
+/// A switch of two places.
+fn journal() -> Journal {
+    let place = |address: u64| Place {
+        address,
+        from: vec![0xf3, 0x0f, 0x1e, 0xfa, 0x55],
+        through: vec![0xe9, 0, 0, 1, 0],
+        to: vec![0xe9, 0, 1, 0, 0],
+        stay: 0x7f00_0000_0200,
+        go: 0x7f00_0001_0000,
+    };
+    let states = vec![StateChange { address: 0x7f00_0000_0018, from: State::Idle, to: State::Active }];
+    Journal { len: 4096, slots: 264, places: vec![place(0x55_0000_1000), place(0x55_0000_2000)], states }
 }
 
 /// A hot part with everything in it.
@@ -28,6 +44,7 @@ fn hot_part() -> HotPart {
     HotPart {
         old_build: vec![1; 20],
         new_build: vec![2; 20],
+        references: References::Decoded,
         body: Body { text: vec![0xcc; 48], rodata: vec![9; 16], data: vec![0; 16], bss_bytes: 5 },
         functions: vec![function, added],
         relocations: vec![

@@ -4,11 +4,12 @@ use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 
-use patchwright_delta::{CreateOptions, create, native};
+use patchwright_delta::{CreateOptions, create_plain, native};
+use patchwright_formats::account::{self, BodyAccount, SectionAccount};
 use patchwright_formats::journal::{Journal, Print, Step};
 use patchwright_formats::lzx::{E8, EncodeOptions, Level, Window, encode};
 use patchwright_formats::manifest::{
-    FilePatch, NewEntry, NewFile, Node, OldEntry, OldFile, OldTree, OldVersion, Source, TreePatch,
+    Between, FilePatch, Link, NewEntry, NewFile, Node, OldEntry, OldFile, OldTree, OldVersion, Source, TreePatch,
 };
 use patchwright_formats::pa19;
 use patchwright_formats::undo::{Attributes, Undo};
@@ -24,21 +25,26 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds");
     for (name, old, new) in cases() {
         write(&root, "delta_roundtrip", name, &join(&old, &new))?;
-        for (method, max_memory_bytes) in [("suffixes", CreateOptions::default().max_memory_bytes), ("blocks", 0)] {
+        let sizes = [("suffixes", CreateOptions::default().max_memory_bytes), ("blocks", 0)];
+        for (method, max_memory_bytes) in sizes {
             let mut body = Vec::new();
-            create(&old, &new, &CreateOptions { max_memory_bytes }, &|_| (), &mut body)?;
+            create_plain(&old, &new, &CreateOptions { max_memory_bytes, ..CreateOptions::default() }, &|_| (), &mut body)?;
             write(&root, "delta_apply", &format!("{name}-{method}"), &join(&old, &body))?;
         }
-        let mut body = Vec::new();
-        native::create(&old, &new, &mut body)?;
-        write(&root, "native_apply", name, &join(&old, &body))?;
+        for profile in native::Profile::ALL {
+            let mut body = Vec::new();
+            native::create(&old, &new, &native::Options { profile, ..native::Options::default() }, &mut body)?;
+            write(&root, "native_apply", &format!("{name}-{}", profile.name()), &join(&old, &body))?;
+        }
         write(&root, "native_roundtrip", name, &join(&old, &new))?;
         lzx(&root, name, &old, &new)?;
     }
     let (old, new) = (image(0), image(0x40));
-    let mut body = Vec::new();
-    native::create(&old, &new, &mut body)?;
-    write(&root, "native_apply", "image", &join(&old, &body))?;
+    for profile in native::Profile::ALL {
+        let mut body = Vec::new();
+        native::create(&old, &new, &native::Options { profile, ..native::Options::default() }, &mut body)?;
+        write(&root, "native_apply", &format!("image-{}", profile.name()), &join(&old, &body))?;
+    }
     write(&root, "native_roundtrip", "image", &join(&old, &new))?;
     write(&root, "pe_normalise", "image", &[&[0, 1][..], &old].concat())?;
     for (name, choice) in [("raw", 0), ("native", 0b1_0100), ("ranges", 0b11), ("native-ranges", 0b10_0111)] {
@@ -86,7 +92,12 @@ fn journal() -> Vec<u8> {
 
 fn container(manifest: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut writer = ContainerWriter::new(Cursor::new(Vec::new()))?;
-    for (kind, bytes) in [(Kind::COLD, &b"body"[..]), (Kind::COLD, b""), (Kind::MANIFEST, manifest)] {
+    let section = SectionAccount { name: ".text".into(), offset: 64, len: 26, bytes: [0, 0, 1, 0, 0, 2] };
+    let account = BodyAccount { body: 0, head_bytes: 1, other_bytes: 0, sections: vec![section] };
+    let account = account::encode(&[account]);
+    let blobs =
+        [(Kind::COLD, &b"body"[..]), (Kind::COLD, b""), (Kind::MANIFEST, manifest), (Kind::ACCOUNT, &account)];
+    for (kind, bytes) in blobs {
         writer.add(kind, |out| out.write_all(bytes))?;
     }
     Ok(writer.finish()?.0.into_inner())
@@ -109,7 +120,8 @@ fn old_file() -> OldFile {
 
 fn file_manifest() -> std::io::Result<Vec<u8>> {
     let old = |body| OldVersion { file: old_file(), body };
-    Manifest::File(FilePatch { new: new_file(), olds: vec![old(0), old(1)] }).encode()
+    let links = vec![Link { body: 1, makes: Between { size: 100, hash: [2; 32] }, next: 0 }];
+    Manifest::File(FilePatch { new: new_file(), olds: vec![old(0), old(1)], links }).encode()
 }
 
 fn tree_manifest() -> std::io::Result<Vec<u8>> {
@@ -121,7 +133,7 @@ fn tree_manifest() -> std::io::Result<Vec<u8>> {
     ];
     let entries = vec![OldEntry { path: path("app"), node: Node::File { mode: 0o755, file: old_file() } }];
     let sources = vec![Source::Delta { entry: 0, body: 1 }];
-    Manifest::Tree(TreePatch { new, olds: vec![OldTree { entries, sources }] }).encode()
+    Manifest::Tree(TreePatch { new, olds: vec![OldTree { entries, sources }], links: Vec::new() }).encode()
 }
 
 fn undo() -> Undo {

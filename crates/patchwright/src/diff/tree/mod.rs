@@ -29,7 +29,7 @@ use crate::regions_file::{self, RegionsFile};
 use crate::report::{DiffReport, Subject, hex};
 use crate::tree_changes::changes;
 
-use super::{add_manifest, scratch_folder, write_patch};
+use super::{account, add_manifest, scratch_folder, write_patch};
 use ranges::Placement;
 use sketch::Sketches;
 use walk::{Exclusions, Folder, Tree, View};
@@ -89,13 +89,15 @@ pub(super) fn diff(
     let plan = bodies::plan(&versions, &new);
     let mut made = None;
     let (id, patch_bytes) = write_patch(patch, |container| {
-        let bodies =
+        let mut bodies =
             bodies::write(container, &plan, &versions, &new, (patch, scratch_folder(patch)), options, progress)?;
-        let manifest = TreePatch { new: new.entries.clone(), olds: plan.olds(&versions) };
+        let links = std::mem::take(&mut bodies.links);
+        let manifest = TreePatch { new: new.entries.clone(), olds: plan.olds(&versions, &bodies), links };
         let summary = manifest.olds.first().map(|old| changes(&manifest, old).summary);
         add_manifest(container, &Manifest::Tree(manifest), bodies.len(), patch)?;
+        account::add(container, std::mem::take(&mut bodies.accounts), patch)?;
         made = Some((plan.report(&versions, &bodies), summary));
-        warnings.extend(bodies.into_iter().filter_map(|body| body.warning));
+        warnings.extend(bodies.warnings());
         Ok(())
     })?;
     let (olds, tree) = made.ok_or_else(|| Error::bug("a patch was written that was not made"))?;

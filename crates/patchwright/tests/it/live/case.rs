@@ -22,6 +22,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) struct Case {
     pub(crate) source: PathBuf,
     directives: Vec<(String, String)>,
+    /// Linked with its relocations kept.
+    kept: bool,
 }
 
 /// What was built.
@@ -67,7 +69,12 @@ impl Case {
         for (directive, _) in &directives {
             assert!(known.contains(&directive.as_str()), "{name}: unknown directive {directive}");
         }
-        Self { source, directives }
+        Self { source, directives, kept: true }
+    }
+
+    /// The case as programs are linked that nobody meant to patch.
+    pub(crate) fn plain(name: &str) -> Self {
+        Self { kept: false, ..Self::read(name) }
     }
 
     pub(crate) fn all(&self, name: &str) -> Vec<&str> {
@@ -117,13 +124,15 @@ impl Case {
                     "-Ccodegen-units=1",
                     "-Aunexpected_cfgs",
                 ]);
-                command.args(["-Clink-arg=-Wl,--emit-relocs", &format!("-Clink-arg={identity}")]);
+                command.args(self.kept.then_some("-Clink-arg=-Wl,--emit-relocs"));
+                command.arg(format!("-Clink-arg={identity}"));
                 command.args(new.then_some(["--cfg", "new"]).into_iter().flatten());
                 command
             }
             kind => {
                 let mut command = Command::new(if kind == "cpp" { "g++" } else { "gcc" });
-                command.args(["-g", "-ffunction-sections", "-Wl,--emit-relocs", &identity]);
+                command.args(["-g", "-ffunction-sections", &identity]);
+                command.args(self.kept.then_some("-Wl,--emit-relocs"));
                 command.args(new.then_some("-DNEW"));
                 command
             }

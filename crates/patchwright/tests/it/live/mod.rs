@@ -1,6 +1,7 @@
 //! Running processes get a patch, lose it again, and refuse it: the cases of `testdata/hot`, each a real child process.
 
 mod case;
+mod plain;
 mod process;
 mod verbs;
 
@@ -119,13 +120,16 @@ fn revert_only(pid: i32, limits: Limits) -> RevertOptions {
 
 /// Machines that run tests are slow and busy.
 fn patient() -> Limits {
-    Limits { pause: Duration::from_millis(500), deadline: Duration::from_secs(20) }
+    Limits { pause: Duration::from_millis(500), deadline: Duration::from_secs(20), ..Limits::default() }
 }
 
 fn check(name: &str) {
-    let case = Case::read(name);
+    check_case(&Case::read(name), name);
+}
+
+fn check_case(case: &Case, name: &str) {
     let folder = tempfile::tempdir().unwrap();
-    if !has_what_it_needs(&case, name) {
+    if !has_what_it_needs(case, name) {
         return;
     }
     let built = case.build(folder.path());
@@ -149,9 +153,10 @@ fn check(name: &str) {
     let running = Running::start(&built.program, built.argument.as_deref());
     let before = case.one("before").unwrap();
     running.wait_for(before, 0);
-    if let Some(expect) = case.one("refuse-apply") {
+    let refusals = case.all("refuse-apply");
+    if !refusals.is_empty() {
         let kind = if case.one("refuse-kind") == Some("io") { ErrorKind::Io } else { ErrorKind::Busy };
-        return check_refusal(&running, &patch, &built, before, (kind, expect));
+        return check_refusal(&running, &patch, &built, before, (kind, &refusals));
     }
     let times = case.one("times").map_or(2, |times| times.parse().unwrap());
     for _ in 0..times {
@@ -171,10 +176,12 @@ fn check(name: &str) {
     }
 }
 
-fn check_refusal(running: &Running, patch: &Path, built: &Built, before: &str, (kind, expect): (ErrorKind, &str)) {
-    let limits = Limits { pause: Duration::from_millis(100), deadline: Duration::from_millis(400) };
+fn check_refusal(running: &Running, patch: &Path, built: &Built, before: &str, (kind, expect): (ErrorKind, &[&str])) {
+    let limits = Limits { pause: Duration::from_millis(100), deadline: Duration::from_millis(400), ..Limits::default() };
     let error = apply(patch, &built.old, &hot_only(running.pid(), limits), &Quiet).unwrap_err();
     assert_eq!(error.kind, kind, "{error}");
-    assert!(error.details.iter().any(|line| line.contains(expect)), "{error}\nlacks {expect}");
+    for expect in expect {
+        assert!(error.details.iter().any(|line| line.contains(expect)), "{error}\nlacks {expect}");
+    }
     running.wait_for(before, running.mark());
 }
