@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use crate::images::{KINDS, Kind, Program};
 use crate::inputs::noise;
 
-pub(crate) fn create(old: &[u8], new: &[u8], profile: Profile) -> Vec<u8> {
+fn create(old: &[u8], new: &[u8], profile: Profile) -> Vec<u8> {
     let mut body = Vec::new();
     let stats = native::create(old, new, &Options { profile, ..Options::default() }, &mut body).unwrap();
     assert_eq!(stats.body_len, body.len() as u64);
@@ -18,7 +18,7 @@ pub(crate) fn create(old: &[u8], new: &[u8], profile: Profile) -> Vec<u8> {
     body
 }
 
-pub(crate) fn apply(old: &[u8], body: &[u8], new_len: usize) -> Result<Vec<u8>, ApplyError> {
+fn apply(old: &[u8], body: &[u8], new_len: usize) -> Result<Vec<u8>, ApplyError> {
     let mut made = Vec::new();
     native::apply(old, body, new_len as u64, NonZero::new(2).unwrap(), &mut made, &mut |_| ())?;
     assert_eq!(made.len(), new_len);
@@ -181,8 +181,11 @@ fn one_segment(kind: u8, part: &[u8], old_len: usize, new_len: usize) -> Vec<u8>
     body
 }
 
+/// A name, an old file, a new file, and the body between.
+type Case = (&'static str, Vec<u8>, Vec<u8>, Vec<u8>);
+
 /// Two bodies that are packed as a whole, and two of a packed segment, each with its old and its new file.
-pub(crate) fn packed() -> Vec<(&'static str, Vec<u8>, Vec<u8>, Vec<u8>)> {
+fn packed() -> Vec<Case> {
     let (old, text) = (words(1, 900), words(3, 1200));
     let edited = [&old[..500], b"something else", &old[200..]].concat();
     let data = lzma(&text);
