@@ -77,7 +77,6 @@ pub fn status(target: &mut dyn Target) -> Result<Vec<LivePatch>, LiveError> {
             since: registry.since,
             memory_bytes: registry.body.0 + registry.body.1,
             functions: replaced.map(|entry| entry.name).collect(),
-            code,
             pinned,
         });
     }
