@@ -10,6 +10,7 @@
 //! | [`prepared`] | our own crates, linked by `patchwright-linker`, pass their tests |
 //! | [`real`] | every promise about files, on the real pairs of the corpus |
 //! | [`matrix`] | `check` over all combinations of compilers and their flags |
+//! | [`cross`] | deltas made and applied on another CPU are the same bytes |
 //! | [`images`] | `check` on the images of the corpus, against counts that were looked at once |
 //! | [`mod@bench`] | size, time and memory against other tools on the corpus; `bench_live` pauses of processes |
 //! | [`fuzz`] | every fuzz target for a short while |
@@ -22,6 +23,7 @@ mod bench_check;
 mod bench_live;
 mod bless;
 mod corpus;
+mod cross;
 mod demo;
 mod dist;
 mod elf;
@@ -107,6 +109,12 @@ const VERBS: &[Verb] = &[
         arguments: "",
         about: "audit what every compiler makes with every combination of flags (many minutes)",
         run: matrix::run,
+    },
+    Verb {
+        name: "cross",
+        arguments: "",
+        about: "make and apply deltas of native programs under qemu-aarch64, and compare with here (minutes)",
+        run: cross::run,
     },
     Verb {
         name: "prepared",

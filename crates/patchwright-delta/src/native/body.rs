@@ -13,7 +13,7 @@ use crate::ApplyError;
 use crate::cover::Cover;
 use crate::format::{Varint, malformed, push_varint};
 
-/// The version of bodies of this format. **Draft**: no verb may write it before the format is final.
+/// The version of bodies of this format, which is final.
 pub const VERSION: u8 = 2;
 
 /// How a segment is coded.
@@ -143,6 +143,11 @@ pub(super) struct Parts<'a> {
 }
 
 impl Parts<'_> {
+    /// Whether any segment is of this kind.
+    pub(super) fn any(&self, kind: Kind) -> bool {
+        self.parts.iter().any(|part| part.kind == kind)
+    }
+
     /// Whether any segment needs the head.
     pub(super) fn need_head(&self) -> bool {
         self.parts.iter().any(|part| part.kind.needs_head())

@@ -11,6 +11,9 @@ use super::segment::Known;
 use super::streams;
 use super::walk::{PURPOSES, Spending, Spent, Tables, Walk};
 
+/// How many decoded pages of the old file a segment keeps while it is coded.
+const SLOTS: usize = 128;
+
 /// Codes the segment that starts at `start` and consists of `new`.
 pub(super) fn segment(
     profile: Profile,
@@ -23,7 +26,7 @@ pub(super) fn segment(
     let (part, spent) = match profile {
         Profile::Small => {
             let mut bytes = new.to_vec();
-            let walk = Walk::new(Encoder::new(), known.images, known.matches, Tables { log: shape.table_log });
+            let walk = Walk::new(Encoder::new(), known.images, known.matches, Tables { log: shape.table_log }, SLOTS);
             let (engine, spent) = walk.run(&mut bytes, start, &covers);
             (Part { kind: Kind::Mixed, bytes: engine.finish() }, spent)
         }

@@ -98,6 +98,7 @@ impl Page {
             }
         }
         page.add_relocated(bytes, layout, relocated, (start, end));
+        page.references.shrink_to_fit();
         page
     }
 
@@ -181,20 +182,19 @@ pub(super) struct Pages<'a> {
     slots: Vec<Option<(u32, Page)>>,
 }
 
-/// How many pages are kept; each has one place where it may be.
-const SLOTS: usize = 128;
-
 impl<'a> Pages<'a> {
-    pub(super) fn new(bytes: &'a [u8], layout: &'a Layout, relocated: &'a [u32]) -> Self {
+    /// A cache of `count` pages; each has one place where it may be.
+    pub(super) fn new(bytes: &'a [u8], layout: &'a Layout, relocated: &'a [u32], count: usize) -> Self {
         let mut slots = Vec::new();
-        slots.resize_with(SLOTS, || None);
+        slots.resize_with(count.max(1), || None);
         Self { bytes, layout, relocated, slots }
     }
 
     /// The page that holds a byte of the file.
     pub(super) fn page(&mut self, offset: u32) -> &Page {
         let number = offset / PAGE;
-        let slot = &mut self.slots[index(number) % SLOTS];
+        let place = index(number) % self.slots.len();
+        let slot = &mut self.slots[place];
         if slot.as_ref().is_none_or(|(held, _)| *held != number) {
             *slot = Some((number, Page::decode(self.bytes, self.layout, self.relocated, number)));
         }

@@ -37,7 +37,7 @@ impl<'a> OldIndex<'a> {
         if !wanted {
             return Self { old, places: Vec::new() };
         }
-        let log = old.len().max(1 << 10).next_power_of_two().ilog2().min(MAX_INDEX_LOG);
+        let log = index_log(old.len() as u64);
         let mut places = vec![0; 1 << log];
         let distance = (old.len() >> log) + 1;
         let mut at = ANCHOR;
@@ -56,6 +56,11 @@ impl<'a> OldIndex<'a> {
         let at = index(self.places[index(hash(last) >> (32 - self.places.len().ilog2()))]);
         (at > 0 && anchor(self.old, at) == last).then_some(at)
     }
+}
+
+/// How many places are indexed, as a power of two.
+pub(super) fn index_log(old_len: u64) -> u32 {
+    old_len.max(1 << 10).next_power_of_two().ilog2().min(MAX_INDEX_LOG)
 }
 
 /// The bytes before a place.

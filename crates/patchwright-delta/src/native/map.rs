@@ -31,8 +31,11 @@ const PAGE_BITS: u32 = 10;
 /// More parts of covers than this do not count: a bound on memory for hostile bodies.
 const MAX_PIECES: usize = 1 << 19;
 
+/// What a step takes in memory.
+pub(super) const STEP_LEN: usize = size_of::<Step>();
+
 /// The most pages of addresses that are indexed; beyond, the last entry serves.
-const MAX_PAGES: usize = 1 << 20;
+pub(super) const MAX_PAGES: usize = 1 << 20;
 
 impl AddressMap {
     /// Builds the map. `pairs` holds, for each section of the new image, the number of the old one that became it.
@@ -62,8 +65,14 @@ impl AddressMap {
         }
         steps.extend(sections.map(|(old, shift)| Step { old, shift, covered: false }));
         steps.dedup_by(|later, earlier| later.shift == earlier.shift && later.covered == earlier.covered);
+        steps.shrink_to_fit();
         let first = first_steps(&steps);
         Self { steps, first }
+    }
+
+    /// How many bytes it takes.
+    pub(super) fn memory(&self) -> usize {
+        size_of_val(&*self.steps) + size_of_val(&*self.first)
     }
 
     /// Where an address goes, and whether a cover says so.

@@ -1,6 +1,6 @@
 //! Bodies for native programs: what follows from the move of addresses is foretold and not written down.
 //!
-//! This is a draft of the second version of the format, not yet reachable from the verbs: `docs/formats/delta-native.md`.
+//! This is version 2 of the format of bodies, which is final: `docs/formats/delta-native.md`.
 //!
 //! | module | what |
 //! |---|---|
@@ -19,6 +19,7 @@
 //! | `streams` | the same predictions, with what they miss in byte streams: fast |
 //! | `packed` | segments and whole bodies that no prediction helps |
 //! | `segment` | what a segment of any kind is decoded from, and by whom |
+//! | `memory` | what the way back takes, and how many threads that allows |
 //! | `apply` | the way back |
 //! | `spending` | what the bytes of a body went to |
 //! | `outline` | what the outside of a body says |
@@ -36,6 +37,7 @@ mod head;
 mod image;
 mod literals;
 mod map;
+mod memory;
 mod mix;
 mod model;
 #[cfg(feature = "create")]
@@ -60,6 +62,7 @@ pub use apply::apply;
 pub use body::{Kind, VERSION, stated_lengths};
 #[cfg(feature = "create")]
 pub use create::{Stats, create};
+pub use memory::{MIXED_MEMORY, stated_memory};
 #[cfg(feature = "create")]
 pub use options::{Options, Profile};
 pub(crate) use outline::describe;

@@ -13,6 +13,9 @@ use super::image::Layout;
 /// How many references are kept for all, of eight bytes each.
 const ROOM: usize = 2 << 20;
 
+/// What they take in memory at most.
+pub(super) const MEMORY: u64 = (ROOM * size_of::<Packed>()) as u64;
+
 /// How many pages a segment keeps for itself. A page has at most some 4096 references.
 const SLOTS: usize = 64;
 

@@ -203,12 +203,12 @@ const FIRST_SCORES: [u16; WAYS] =
 const SCORE_RATE: u32 = 3;
 
 impl<'a> Predictor<'a> {
-    pub(super) fn new(images: &'a Images<'a>) -> Self {
+    pub(super) fn new(images: &'a Images<'a>, slots: usize) -> Self {
         let scores = FIRST_SCORES.iter().flat_map(|score| vec![*score; SECTIONS * PHASES * CONTEXTS]).collect();
         Self {
             images,
             memory_end: images.old_layout.memory_end(),
-            pages: Pages::new(images.old, images.old_layout, images.relocated),
+            pages: Pages::new(images.old, images.old_layout, images.relocated, slots),
             learned: vec![None; LEARNED],
             scores,
             right: [0; HISTORY],

@@ -19,6 +19,8 @@ pub(super) struct Common<'a> {
     pub(super) old: &'a [u8],
     /// What the head says: `None` in bodies of which no segment needs it.
     pub(super) known: Option<Known<'a>>,
+    /// How many decoded pages of the old file each mixed segment may keep.
+    pub(super) slots: usize,
 }
 
 /// What segments that are foretold have in common.
@@ -66,7 +68,7 @@ impl Segment<'_> {
     fn mixed(&self, common: &Common<'_>, known: &Known<'_>, out: &mut [u8]) -> Result<(), &'static str> {
         let covers = super::body::covers_of(known.covers, self.start, super::code::narrow(out.len()));
         let tables = Tables { log: common.shape.table_log };
-        let walk = Walk::new(Decoder::new(self.part.bytes), known.images, known.matches, tables);
+        let walk = Walk::new(Decoder::new(self.part.bytes), known.images, known.matches, tables, common.slots);
         let (engine, _) = walk.run(out, self.start, &covers);
         if engine.used_up() { Ok(()) } else { Err("its length is not that of what it says") }
     }

@@ -49,11 +49,18 @@ pub(super) struct Tables {
 }
 
 impl<'a, E: Engine> Walk<'a, E> {
-    pub(super) fn new(engine: E, images: &'a Images<'a>, matches: &'a OldIndex<'a>, tables: Tables) -> Self {
+    /// `slots` is how many decoded pages of the old file are kept.
+    pub(super) fn new(
+        engine: E,
+        images: &'a Images<'a>,
+        matches: &'a OldIndex<'a>,
+        tables: Tables,
+        slots: usize,
+    ) -> Self {
         Self {
             engine,
             images,
-            predictor: Predictor::new(images),
+            predictor: Predictor::new(images, slots),
             coder: Units::new(images, tables),
             literals: Literals::new(matches, tables, images.old_layout.machine),
             spent: vec![[0; PURPOSES]; images.new_layout.sections.len() + 1],

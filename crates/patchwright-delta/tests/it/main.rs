@@ -4,6 +4,7 @@
 #![allow(clippy::cast_possible_truncation, reason = "the numbers are those of the test")]
 
 mod garbage;
+mod golden;
 mod hostile;
 mod images;
 mod inputs;

@@ -100,6 +100,23 @@ fn a_body_is_for_files_of_its_lengths() {
 }
 
 #[test]
+fn memory_is_stated_and_bounded() {
+    let program = Program::new(8, 200);
+    for kind in KINDS {
+        let (old, new) = (program.image(kind), program.clone().with_longer_function(9, 40).image(kind));
+        let body = create(&old, &new);
+        for threads in [1, 2, 64] {
+            let stated = native::stated_memory(&body, NonZero::new(threads).unwrap()).unwrap();
+            let room = new.len() as u64..=native::MIXED_MEMORY + new.len() as u64;
+            assert!(room.contains(&stated), "{kind:?}: {stated} with {threads} threads");
+        }
+        for len in 0..20 {
+            assert!(native::stated_memory(&body[..len], NonZero::<usize>::MIN).is_err(), "cut to {len}");
+        }
+    }
+}
+
+#[test]
 fn errors_of_the_sink_come_through_and_pieces_are_small() {
     struct Full(usize);
     impl std::io::Write for Full {
