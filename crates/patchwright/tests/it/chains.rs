@@ -75,8 +75,6 @@ fn older_versions_go_by_newer_ones_with_ranges_of_their_own() {
         assert_eq!(apply(&patch, &target, &rehearsal, &Quiet).unwrap().outcome, ApplyOutcome::WouldApply);
         let done = apply(&patch, &target, &ApplyOptions::default(), &Quiet).unwrap();
         assert_eq!((done.outcome, done.from), (ApplyOutcome::Applied, Some(old + 1)));
-        // The covers of all steps are covers of the whole way: the record holds little more than the open bytes.
-        assert!(done.undo_bytes.unwrap() < 3000, "{:?}", done.undo_bytes);
         let mut expect = version(3);
         expect[0x200..0x210].copy_from_slice(b"licence: 0042 me");
         assert!(fs::read(&target).unwrap() == expect, "version {number}");
