@@ -59,7 +59,8 @@ impl Target {
     }
 
     fn ask(&mut self, order: &str) -> Result<String> {
-        writeln!(self.orders, "{order}").map_err(|error| Failure::Failed(error.to_string()))?;
+        // In one write: the process takes what one read gives for one order.
+        self.orders.write_all(format!("{order}\n").as_bytes()).map_err(|error| Failure::Failed(error.to_string()))?;
         self.answer()
     }
 

@@ -18,6 +18,7 @@
 //! | `create` | everything together |
 //! | `streams` | the same predictions, with what they miss in byte streams: fast |
 //! | `packed` | segments and whole bodies that no prediction helps |
+//! | `span` | the section that an offset is in, and how far it goes |
 //! | `segment` | what a segment of any kind is decoded from, and by whom |
 //! | `memory` | what the way back takes, and how many threads that allows |
 //! | `apply` | the way back |
@@ -49,6 +50,7 @@ mod predict;
 #[cfg(feature = "create")]
 mod search;
 mod segment;
+mod span;
 #[cfg(feature = "create")]
 mod spending;
 mod streams;

@@ -7,8 +7,9 @@
 mod words;
 
 use super::code::{Pages, Reference, index, word_at};
-use super::image::{Layout, Section};
+use super::image::Layout;
 use super::map::AddressMap;
+use super::span::Span;
 use super::tables::Anew;
 
 /// The number of ways in which a word may follow from the old one.
@@ -155,41 +156,6 @@ pub(super) struct Predictor<'a> {
     /// The section of the old file that was last in use, its number and its bounds.
     old_section: Span,
     new_section: Span,
-}
-
-/// A stretch of a file that is in one section, or between two.
-#[derive(Clone, Copy, Debug, Default)]
-struct Span {
-    start: u32,
-    end: u32,
-    number: usize,
-    section: Option<Section>,
-}
-
-impl Span {
-    fn around(layout: &Layout, offset: u32) -> Self {
-        let after = layout.sections.partition_point(|s| s.file_len > 0 && s.offset <= offset);
-        let before = after.checked_sub(1).map(|number| (number, layout.sections[number]));
-        let next = layout.sections.get(after).filter(|s| s.file_len > 0).map_or(u32::MAX, |s| s.offset);
-        match before {
-            Some((number, section)) if offset < section.file_end() => Self {
-                start: section.offset,
-                end: section.file_end().min(next),
-                number: number + 1,
-                section: Some(section),
-            },
-            Some((_, section)) => Self { start: section.file_end(), end: next, number: 0, section: None },
-            None => Self { start: 0, end: next, number: 0, section: None },
-        }
-    }
-
-    fn holds(&self, offset: u32) -> bool {
-        (self.start..self.end).contains(&offset)
-    }
-
-    fn address(&self, offset: u32) -> Option<u32> {
-        self.section.map(|section| section.address.wrapping_add(offset - section.offset))
-    }
 }
 
 /// How many targets are remembered.

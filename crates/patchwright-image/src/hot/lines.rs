@@ -6,13 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gimli::{Dwarf, EndianSlice, LittleEndian};
 use iced_x86::{Code, Decoder, DecoderOptions, Instruction, Register};
-use object::read::{File, Object as _, ObjectSection as _};
+use object::read::File;
 
+use super::debug::dwarf;
 use super::likeness::Side;
-
-type Slice<'data> = EndianSlice<'data, LittleEndian>;
 
 /// Registers in which functions get integers.
 const ARGUMENTS: [Register; 6] =
@@ -91,18 +89,7 @@ fn constants(side: &Side<'_>, functions: &BTreeSet<usize>) -> Constants {
 /// The constants that are the line of their instruction; nothing if there is no debug information.
 fn line_numbers(bytes: &[u8], constants: &Constants) -> Option<Vec<Constant>> {
     let file = File::parse(bytes).ok()?;
-    let load = |id: gimli::SectionId| -> Result<Slice<'_>, gimli::Error> {
-        let section = file.section_by_name(id.name());
-        // Compressed debug information counts as none.
-        let data = section
-            .filter(|section| {
-                section.compressed_file_range().is_ok_and(|range| range.format == object::CompressionFormat::None)
-            })
-            .and_then(|section| section.data().ok())
-            .unwrap_or_default();
-        Ok(EndianSlice::new(data, LittleEndian))
-    };
-    let dwarf = Dwarf::load(load).ok()?;
+    let dwarf = dwarf(&file)?;
     let mut found = Vec::new();
     let mut units = dwarf.units();
     while let Ok(Some(header)) = units.next() {

@@ -17,6 +17,7 @@
 
 mod build;
 mod closed;
+mod debug;
 mod handlers;
 mod likeness;
 mod lines;

@@ -6,10 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gimli::{AttributeValue, DebuggingInformationEntry, Dwarf, EndianSlice, LittleEndian, Unit, UnitOffset};
-use object::read::{File, Object as _, ObjectSection as _};
+use gimli::{AttributeValue, DebuggingInformationEntry, Dwarf, Unit, UnitOffset};
+use object::read::{File, Object as _};
 
-type Slice<'data> = EndianSlice<'data, LittleEndian>;
+use super::debug::{Slice, dwarf};
 
 /// How a type is laid out.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,18 +52,7 @@ fn difference(old: &Layout, new: &Layout) -> String {
 fn layouts(bytes: &[u8]) -> Option<Layouts> {
     let file = File::parse(bytes).ok()?;
     file.section_by_name(".debug_info")?;
-    let load = |id: gimli::SectionId| -> Result<Slice<'_>, gimli::Error> {
-        let section = file.section_by_name(id.name());
-        // Compressed debug information counts as none.
-        let data = section
-            .filter(|section| {
-                section.compressed_file_range().is_ok_and(|range| range.format == object::CompressionFormat::None)
-            })
-            .and_then(|section| section.data().ok())
-            .unwrap_or_default();
-        Ok(EndianSlice::new(data, LittleEndian))
-    };
-    let dwarf = Dwarf::load(load).ok()?;
+    let dwarf = dwarf(&file)?;
     let mut found = Layouts::new();
     let mut units = dwarf.units();
     let mut any = false;

@@ -160,20 +160,15 @@ impl Process {
     }
 
     /// Waits until every traced thread is stopped, and says which is not.
+    ///
+    /// One after another: asking all that still run, again and again, takes the processor that they need for stopping.
     fn wait_for_all(&mut self, until: Instant) -> Option<i32> {
-        loop {
-            let running: Vec<i32> =
-                self.traced.iter().filter(|(_, traced)| !traced.stopped).map(|(thread, _)| *thread).collect();
-            let first = *running.first()?;
-            for thread in &running {
-                self.poll(*thread);
+        while let Some(running) = self.traced.iter().find(|(_, traced)| !traced.stopped).map(|(thread, _)| *thread) {
+            if !self.wait_for(running, until) && self.traced.contains_key(&running) {
+                return Some(running);
             }
-            if Instant::now() > until && self.traced.get(&first).is_some_and(|traced| !traced.stopped) {
-                return Some(first);
-            }
-            // Sleeping, not yielding: whoever is to stop may need this processor for it.
-            std::thread::sleep(BETWEEN_LOOKS);
         }
+        None
     }
 
     /// Waits until one thread is stopped, or gone; says whether it is stopped.
@@ -356,8 +351,11 @@ impl Process {
 
     /// Children that were forked meanwhile have memory of their own.
     fn let_forked_go(&mut self, sharers: &[i32]) {
-        let own = self.threads(sharers).unwrap_or_default();
         let born: Vec<i32> = self.traced.iter().filter(|(_, traced)| traced.born).map(|(thread, _)| *thread).collect();
+        if born.is_empty() {
+            return;
+        }
+        let own = self.threads(sharers).unwrap_or_default();
         for thread in born.into_iter().filter(|thread| !own.contains(thread)) {
             if !kernel::shares_memory(pid_of(self.pid), pid_of(thread)) {
                 self.traced.remove(&thread);

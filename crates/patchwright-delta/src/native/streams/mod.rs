@@ -16,9 +16,9 @@ mod write;
 use crate::cover::Cover;
 
 use super::code::{PAGE, index, narrow};
-use super::image::{Layout, Section};
 use super::pages::{Pages, Slots};
 use super::predict::Images;
+use super::span::Span;
 #[cfg(feature = "create")]
 use super::walk::{PURPOSES, Spent};
 use words::{Words, word};
@@ -198,42 +198,6 @@ struct Part {
     since: u32,
 }
 
-/// A stretch of a file that is in one section, or in none.
-#[derive(Clone, Copy, Default)]
-struct Stretch {
-    start: u32,
-    end: u32,
-    /// The number of the section, from one.
-    number: usize,
-    section: Option<Section>,
-}
-
-impl Stretch {
-    fn around(layout: &Layout, offset: u32) -> Self {
-        let after = layout.sections.partition_point(|s| s.file_len > 0 && s.offset <= offset);
-        let next = layout.sections.get(after).filter(|s| s.file_len > 0).map_or(u32::MAX, |s| s.offset);
-        let before = after.checked_sub(1).and_then(|number| Some((number, *layout.sections.get(number)?)));
-        match before {
-            Some((number, section)) if offset < section.file_end() => Self {
-                start: section.offset,
-                end: section.file_end().min(next),
-                number: number + 1,
-                section: Some(section),
-            },
-            Some((_, section)) => Self { start: section.file_end(), end: next, number: 0, section: None },
-            None => Self { start: 0, end: next, number: 0, section: None },
-        }
-    }
-
-    fn holds(&self, offset: u32) -> bool {
-        (self.start..self.end).contains(&offset)
-    }
-
-    fn address(&self, offset: u32) -> Option<u32> {
-        self.section.map(|section| section.address.wrapping_add(offset.wrapping_sub(section.offset)))
-    }
-}
-
 impl<'a> Walk<'a> {
     fn new(images: &'a Images<'a>, pages: &'a Pages<'a>, start: u32) -> Self {
         Self {
@@ -266,7 +230,7 @@ impl<'a> Walk<'a> {
     fn cover(&mut self, voice: &mut impl Voice, made: &mut [u8], at: usize, (from, end): (u32, u32)) {
         let old = self.images.old;
         let old_len = narrow(old.len());
-        let (mut old_stretch, mut new_stretch) = (Stretch::default(), Stretch::default());
+        let (mut old_stretch, mut new_stretch) = (Span::default(), Span::default());
         // What comes from the old file, and what from the tables that follow it.
         let border = old_len.clamp(from, end);
         let (first, second) = (index(border - from), index(end - border));
@@ -283,10 +247,10 @@ impl<'a> Walk<'a> {
         while here < border {
             let new = self.start + narrow(at) + (here - from);
             if !old_stretch.holds(here) {
-                old_stretch = Stretch::around(self.images.old_layout, here);
+                old_stretch = Span::around(self.images.old_layout, here);
             }
             if !new_stretch.holds(new) {
-                new_stretch = Stretch::around(self.images.new_layout, new);
+                new_stretch = Span::around(self.images.new_layout, new);
             }
             let page_end = (here / PAGE + 1).saturating_mul(PAGE);
             let left_new = new_stretch.end - new;
@@ -307,7 +271,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Points the references of a part to where their targets went.
-    fn references(&mut self, voice: &mut impl Voice, made: &mut [u8], part: Part, new: &Stretch) {
+    fn references(&mut self, voice: &mut impl Voice, made: &mut [u8], part: Part, new: &Span) {
         let base = self.images.new_layout.code_base();
         for reference in self.pages.from(&mut self.slots, part.old, 0) {
             if reference.at.saturating_add(4) > part.end {
@@ -331,7 +295,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Goes over a part with data, block by block.
-    fn data(&mut self, voice: &mut impl Voice, made: &mut [u8], part: Part, stretches: (&Stretch, &Stretch)) {
+    fn data(&mut self, voice: &mut impl Voice, made: &mut [u8], part: Part, stretches: (&Span, &Span)) {
         let mut here = part.old;
         while here < part.end {
             let stop = part.end.min((here / BLOCK + 1).saturating_mul(BLOCK));
@@ -358,7 +322,7 @@ impl<'a> Walk<'a> {
             let stop = part.end.min(old_len.saturating_add((beyond / BLOCK + 1).saturating_mul(BLOCK)));
             let skip = here - part.old;
             let block = Part { old: here, end: stop, at: part.at + index(skip), since: part.since + skip };
-            let none = Stretch::default();
+            let none = Span::default();
             let view = words::View {
                 images: self.images,
                 targets: &self.targets,

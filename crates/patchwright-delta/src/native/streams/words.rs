@@ -3,7 +3,8 @@
 use super::super::code::{Reference, index, low, narrow};
 use super::super::image::Origin;
 use super::super::predict::Images;
-use super::{LEARNED, Part, Stretch, Targets, Voice, place};
+use super::super::span::Span;
+use super::{LEARNED, Part, Targets, Voice, place};
 
 /// The word is as it was.
 pub(super) const SAME: u8 = 0;
@@ -39,7 +40,7 @@ pub(super) struct View<'a> {
     pub(super) images: &'a Images<'a>,
     pub(super) targets: &'a Targets<'a>,
     /// The section of the block in the old file and in the new one.
-    pub(super) stretches: (&'a Stretch, &'a Stretch),
+    pub(super) stretches: (&'a Span, &'a Span),
     /// Where the segment starts in the new file.
     pub(super) start: u32,
 }
