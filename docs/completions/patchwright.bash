@@ -373,7 +373,7 @@ _patchwright() {
             return 0
             ;;
         patchwright__subcmd__diff)
-            opts="-o -q -h --output --ignore --retain --regions --max-memory --threads --format --hot --old-objects --new-objects --profile --lzx --fast --large-window --fail-if-same --fail-if-bigger --no-timestamp --json --color --quiet --help"
+            opts="-o -q -h --output --ignore --retain --regions --profile --max-memory --threads --format --hot --old-objects --new-objects --lzx --fast --large-window --fail-if-same --fail-if-bigger --no-timestamp --json --color --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -421,10 +421,6 @@ _patchwright() {
                     ;;
                 --new-objects)
                     COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --profile)
-                    COMPREPLY=($(compgen -W "raw native" -- "${cur}"))
                     return 0
                     ;;
                 --lzx)

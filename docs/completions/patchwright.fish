@@ -64,8 +64,6 @@ complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -l format 
 pa19\t'Microsoft\'s, which Windows Installer applies; single files below 4 GiB'"
 complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -l old-objects -d 'The objects that OLD was linked from, in a folder and the folders in it; archives too' -r -F
 complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -l new-objects -d 'The objects that NEW was linked from, likewise' -r -F
-complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -l profile -d 'What is done to 32-bit images [default: raw]' -r -f -a "raw\t'32-bit images are patched like any file; every applier takes the patch'
-native\t'32-bit images are normalised and transformed as the genuine creator does'"
 complete -c patchwright -n "__fish_patchwright_using_subcommand diff" -l lzx -d 'Whether the compressor translates relative calls [default: best]' -r -f -a "a\t'Relative calls stay as they are'
 b\t'Relative calls of executable images are translated'
 best\t'Whatever is smaller'"

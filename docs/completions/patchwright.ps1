@@ -61,7 +61,6 @@ Register-ArgumentCompleter -Native -CommandName 'patchwright' -ScriptBlock {
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'The format of the patch')
             [CompletionResult]::new('--old-objects', '--old-objects', [CompletionResultType]::ParameterName, 'The objects that OLD was linked from, in a folder and the folders in it; archives too')
             [CompletionResult]::new('--new-objects', '--new-objects', [CompletionResultType]::ParameterName, 'The objects that NEW was linked from, likewise')
-            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'What is done to 32-bit images [default: raw]')
             [CompletionResult]::new('--lzx', '--lzx', [CompletionResultType]::ParameterName, 'Whether the compressor translates relative calls [default: best]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set')
             [CompletionResult]::new('--hot', '--hot', [CompletionResultType]::ParameterName, 'Make a part for running processes too, so that `apply --running` and `apply --pid` work')

@@ -5,7 +5,7 @@
 use libfuzzer_sys::fuzz_target;
 use patchwright_formats::manifest::{MAX_STEPS, way};
 use patchwright_formats::undo::Undo;
-use patchwright_formats::{account, Container, Kind, Manifest};
+use patchwright_formats::{Container, Kind, Manifest, account};
 use patchwright_fuzz::{split, with_table_hash};
 
 const BLOBS: [Kind; 4] = [Kind::COLD, Kind::COLD, Kind::MANIFEST, Kind::COLD];
@@ -39,7 +39,9 @@ fn read_container(file: &(impl AsRef<[u8]> + ?Sized)) {
         if entry.kind == Kind::MANIFEST {
             read_manifest(&blob, &kinds);
         }
-        if entry.kind == Kind::ACCOUNT && let Ok(read) = account::decode(&blob, &blobs) {
+        if entry.kind == Kind::ACCOUNT
+            && let Ok(read) = account::decode(&blob, &blobs)
+        {
             assert_eq!(account::encode(&read), blob, "an account has one spelling");
         }
     }

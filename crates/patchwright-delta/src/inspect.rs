@@ -65,7 +65,7 @@ pub struct StreamInfo {
     pub stored_len: u64,
 }
 
-/// Most segments that [`describe`] lists one by one, so that its answer stays small for any body.
+/// Most segments that `describe` lists one by one, so that its answer stays small for any body.
 pub const MAX_SEGMENTS_LISTED: usize = 1024;
 
 /// Reads the headers of a body. The streams themselves are not decoded: a body that can be described may still fail

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`mod@cover`] | the unit of resemblance, and a log of covers in bounded memory |
 //! | [`mod@format`] | the limits, the headers and the numbers of a body |
-//! | [`mod@apply`] | old + body → new, in at most [`APPLY_MEMORY`](const@format::APPLY_MEMORY) bytes whatever the sizes |
+//! | `apply` | old + body → new, version 1 in at most [`APPLY_MEMORY`](const@format::APPLY_MEMORY) bytes whatever the sizes |
 //! | `create` | old + new → body (feature `create`) |
 //! | [`mod@invert`] | old + new + the covers seen while applying → the body that leads back |
 //! | [`mod@inspect`] | what a body holds, from its headers alone |

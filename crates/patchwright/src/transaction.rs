@@ -90,6 +90,10 @@ impl<'d> Transaction<'d> {
 
     fn recover(&self) -> Result<Option<Recovered>> {
         let Some(journal) = read_journal(self.disk)? else { return Ok(None) };
+        // Who wrote it may have died before it was durable. No step may outlive it when the power goes.
+        self.disk
+            .sync_folder(Path::new(STATE_DIR))
+            .map_err(|error| unfinished(Error::io("make the journal durable", journal_path(), &error)))?;
         let error = match self.forward(&journal, Trust::Look) {
             Ok(()) => return self.conclude(&journal).map(|()| Some(Recovered::Finished)),
             Err(error) => error,

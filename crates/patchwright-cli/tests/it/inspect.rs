@@ -31,7 +31,7 @@ fn a_patch_is_described() {
         "  ignore        0x40           -   8 bytes\n",
         "  retain       0x100       0x180  16 bytes\n",
         "\nBlobs\n",
-        "\nDelta in blob 0, version 2: ",
+        "\nDelta in blob 0, version 3: ",
     ] {
         assert!(text.contains(expect), "{expect:?} is missing:\n{text}");
     }

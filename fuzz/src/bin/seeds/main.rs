@@ -29,7 +29,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let sizes = [("suffixes", CreateOptions::default().max_memory_bytes), ("blocks", 0)];
         for (method, max_memory_bytes) in sizes {
             let mut body = Vec::new();
-            create_plain(&old, &new, &CreateOptions { max_memory_bytes, ..CreateOptions::default() }, &|_| (), &mut body)?;
+            create_plain(
+                &old,
+                &new,
+                &CreateOptions { max_memory_bytes, ..CreateOptions::default() },
+                &|_| (),
+                &mut body,
+            )?;
             write(&root, "delta_apply", &format!("{name}-{method}"), &join(&old, &body))?;
         }
         for profile in native::Profile::ALL {
@@ -97,8 +103,7 @@ fn container(manifest: &[u8]) -> std::io::Result<Vec<u8>> {
     let section = SectionAccount { name: ".text".into(), offset: 64, len: 26, bytes: [0, 0, 1, 0, 0, 2] };
     let account = BodyAccount { body: 0, head_bytes: 1, other_bytes: 0, sections: vec![section] };
     let account = account::encode(&[account]);
-    let blobs =
-        [(Kind::COLD, &b"body"[..]), (Kind::COLD, b""), (Kind::MANIFEST, manifest), (Kind::ACCOUNT, &account)];
+    let blobs = [(Kind::COLD, &b"body"[..]), (Kind::COLD, b""), (Kind::MANIFEST, manifest), (Kind::ACCOUNT, &account)];
     for (kind, bytes) in blobs {
         writer.add(kind, |out| out.write_all(bytes))?;
     }
