@@ -753,11 +753,18 @@ fn rebuild(patch: &Patch, number: usize, old: &Tree) -> Tree {
         assert_eq!((found.size, found.hash), (bytes.len() as u64, *blake3::hash(&blanked).as_bytes()));
         blanked
     };
-    let make = |old: Vec<u8>, body: usize, size: u64| {
-        let mut made = Vec::new();
-        let body = container.blob(&patch.bytes, body).unwrap();
-        patchwright_delta::apply(&old, &body, size, &mut made, &mut |_| {}).unwrap();
-        made
+    let make = |mut old: Vec<u8>, mut body: usize, size: u64| {
+        loop {
+            let link = patch.tree.links.iter().find(|link| link.body == body);
+            let mut made = Vec::new();
+            let delta = container.blob(&patch.bytes, body).unwrap();
+            let size = link.map_or(size, |link| link.makes.size);
+            patchwright_delta::apply(&old, &delta, size, &mut made, &mut |_| {}).unwrap();
+            // What stands between is the next delta's old file.
+            let Some(link) = link else { return made };
+            assert_eq!(link.makes.hash, *blake3::hash(&made).as_bytes());
+            (old, body) = (made, link.next);
+        }
     };
     let mut sources = version.sources.iter();
     let entries = patch.tree.new.iter().map(|entry| {
